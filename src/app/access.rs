@@ -1,0 +1,355 @@
+//! Who is asking, and what they may do: the one place that makes a [`Caller`] from a credential.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+
+use super::{App, credential::Credential};
+use crate::{
+    domain::{
+        Error, Rejection, Result, Secret,
+        api_token::TokenKind,
+        user::{Scope, Scopes, User},
+    },
+    store,
+};
+
+/// A session ends after so long without a request: 30 minutes.
+pub const SESSION_IDLE_MS: i64 = 30 * 60 * 1000;
+/// A session ends after so long in any case: 12 hours.
+pub const SESSION_LIFE_MS: i64 = 12 * 60 * 60 * 1000;
+/// "Last used" is kept to the minute, so that a busy token does not write at each request.
+const MARK_MS: i64 = 60 * 1000;
+
+/// What a request shows to say who sends it.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// A token: `Authorization: Bearer` (RFC 6750 §2.1) or `appKey`.
+    Token(Secret),
+    /// Name and password (RFC 7617), or any name and a token.
+    Basic {
+        /// The user's name.
+        name: String,
+        /// The password, or a token.
+        password: Secret,
+    },
+    /// The cookie of a session.
+    Session(Secret),
+}
+
+/// Where a request comes from, for the audit trail.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The request's id, as it stands in the answer and the log.
+    pub request_id: String,
+    /// The peer, or what a trusted proxy says of it.
+    pub address: IpAddr,
+}
+
+/// Somebody who may ask for something. Only this module makes one.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    who: Who,
+    scopes: Scopes,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    User(User),
+    ApiToken { id: i64, name: String, user: Option<User> },
+    Application { id: String, name: String },
+    Machine,
+}
+
+impl Caller {
+    /// Turns down a caller that lacks `scope`.
+    pub fn need(&self, scope: Scope) -> Result<()> {
+        if self.scopes.allow(scope) { Ok(()) } else { Err(Error::Forbidden(scope)) }
+    }
+
+    /// What the caller may do.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// Where the request comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The user who asks, in person or by a token; `None` for the machine itself and for applications.
+    pub fn user(&self) -> Option<&User> {
+        match &self.who {
+            Who::User(user) => Some(user),
+            Who::ApiToken { user, .. } => user.as_ref(),
+            Who::Application { .. } | Who::Machine => None,
+        }
+    }
+
+    /// The client application that asks.
+    pub fn application(&self) -> Option<&str> {
+        match &self.who {
+            Who::Application { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// What the caller is called.
+    pub fn name(&self) -> &str {
+        match &self.who {
+            Who::User(user) => user.name.as_str(),
+            Who::ApiToken { name, user, .. } => user.as_ref().map_or(name, |user| user.name.as_str()),
+            Who::Application { name, .. } => name,
+            Who::Machine => "machine",
+        }
+    }
+
+    /// The caller in the audit trail.
+    pub(super) fn actor(&self) -> String {
+        match &self.who {
+            Who::User(user) => format!("user {}", user.id),
+            Who::ApiToken { id, .. } => format!("api_token {id}"),
+            Who::Application { id, .. } => format!("client_application {id}"),
+            Who::Machine => "machine".to_owned(),
+        }
+    }
+
+    /// The caller that a user is who has just logged in.
+    pub(super) fn of_user(user: User, origin: Origin) -> Self {
+        Self { scopes: user.role.scopes(), who: Who::User(user), origin }
+    }
+
+    /// The caller that an application is at the token endpoint.
+    pub(super) fn of_application(id: String, name: String, origin: Origin) -> Self {
+        Self { scopes: Scopes::default(), who: Who::Application { id, name }, origin }
+    }
+
+    /// Nobody but the machine: first run, and what is done to it.
+    pub(super) fn of_machine(origin: Origin) -> Self {
+        Self { scopes: Scopes::ALL, who: Who::Machine, origin }
+    }
+}
+
+const BAD: Error = Error::Unauthenticated(Rejection::Bad);
+
+impl App {
+    /// Makes a caller from what a request shows.
+    ///
+    /// `Unauthenticated` says no more than whether there was a credential; `TooMany` stops guessing at passwords;
+    /// `Unavailable` when the hashing queue is full.
+    pub async fn authenticate(&self, shown: Option<Shown>, origin: Origin) -> Result<Caller> {
+        match shown {
+            None => Err(Error::Unauthenticated(Rejection::Missing)),
+            Some(Shown::Token(text)) => self.by_token(&Credential::parse(&text).ok_or(BAD)?, origin),
+            Some(Shown::Session(text)) => self.by_session(&Credential::parse(&text).ok_or(BAD)?, origin),
+            Some(Shown::Basic { name, password }) => match Credential::parse(&password) {
+                Some(token) => self.by_token(&token, origin),
+                None => Ok(Caller::of_user(self.by_password(&name, &password, origin.address).await?, origin)),
+            },
+        }
+    }
+
+    fn by_token(&self, token: &Credential, origin: Origin) -> Result<Caller> {
+        match token.kind {
+            TokenKind::Api => self.by_api_token(token, origin),
+            TokenKind::Access => {
+                let found = self.db.read(|read| store::client_applications::find_access_token(read, token.id))?;
+                let found = found.filter(|found| token.is(&found.hash)).ok_or(BAD)?;
+                let who = Who::Application { id: found.application, name: found.name };
+                Ok(Caller { who, scopes: found.scopes, origin })
+            }
+            TokenKind::Run if token.is(&self.run) && origin.address.is_loopback() => Ok(Caller::of_machine(origin)),
+            _ => Err(BAD),
+        }
+    }
+
+    fn by_api_token(&self, token: &Credential, origin: Origin) -> Result<Caller> {
+        let (found, user, now) = self.db.read(|read| {
+            let Some((found, hash)) = store::api_tokens::find(read, token.id)? else { return Err(BAD) };
+            if !token.is(&hash) {
+                return Err(BAD);
+            }
+            let user = found.user_id.map(|id| store::users::find(read, id)).transpose()?.flatten();
+            Ok((found, user, read.now()))
+        })?;
+        let expired = found.expires_at.is_some_and(|at| at <= now);
+        let allowed = found.addresses.is_empty()
+            || found.addresses.iter().any(|network| network_contains(network, origin.address));
+        if expired || !allowed || (found.user_id.is_some() && user.is_none()) {
+            return Err(BAD);
+        }
+        if found.last_used_at.is_none_or(|at| now.0 - at.0 >= MARK_MS) {
+            let id = found.id;
+            self.db.note(move |tx| store::api_tokens::use_now(tx, id));
+        }
+        let scopes = user.as_ref().map_or(found.scopes, |user| found.scopes.and(user.role.scopes()));
+        Ok(Caller { who: Who::ApiToken { id: found.id, name: found.name.to_string(), user }, scopes, origin })
+    }
+
+    fn by_session(&self, session: &Credential, origin: Origin) -> Result<Caller> {
+        let hash = session.hash();
+        let (user, seen, now) = self.db.read(|read| {
+            let (user_id, begun, seen) = store::users::find_session(read, &hash)?.ok_or(BAD)?;
+            let now = read.now();
+            if now.0 - begun.0 >= SESSION_LIFE_MS || now.0 - seen.0 >= SESSION_IDLE_MS {
+                return Err(BAD);
+            }
+            Ok((store::users::find(read, user_id)?.ok_or(BAD)?, seen, now))
+        })?;
+        if now.0 - seen.0 >= MARK_MS {
+            self.db.note(move |tx| store::users::see_session(tx, &hash));
+        }
+        Ok(Caller::of_user(user, origin))
+    }
+
+    /// The user of this name and password.
+    pub(super) async fn by_password(&self, name: &str, password: &Secret, address: IpAddr) -> Result<User> {
+        let folded: String = name.to_lowercase().chars().take(255).collect();
+        self.attempts.admit(&folded, address)?;
+        let found = self.db.read(|read| store::users::find_by_name(read, &folded))?;
+        let (user, kept) = found.unzip();
+        let verdict = self.hasher.verify(password, kept.as_deref()).await?;
+        let (Some(user), Some(kept), true) = (user, kept, verdict.matches) else {
+            self.attempts.failed(&folded, address);
+            return Err(BAD);
+        };
+        if let Some(better) = verdict.rehash {
+            let id = user.id;
+            self.db.note(move |tx| store::users::rehash(tx, id, &kept, &better));
+        }
+        Ok(user)
+    }
+
+    /// The machine itself: what the first run does, without anybody having logged in.
+    pub fn machine(&self, request_id: &str) -> Caller {
+        Caller::of_machine(Origin { request_id: request_id.to_owned(), address: IpAddr::from([127, 0, 0, 1]) })
+    }
+}
+
+/// Failed logins by account and by address. Only failures count, so a script that logs in each minute is not held up.
+pub(super) struct Attempts {
+    accounts: DefaultKeyedRateLimiter<String>,
+    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    closed: Mutex<Closed>,
+}
+
+#[derive(Default)]
+struct Closed {
+    accounts: HashMap<String, Instant>,
+    addresses: HashMap<IpAddr, Instant>,
+}
+
+/// So many wrong passwords in a row for one account; then one each twelve seconds.
+const ACCOUNT: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+/// The same for one address, behind which many people may sit.
+const ADDRESS: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
+/// More keys than these are not remembered at a time.
+const MOST_KEYS: usize = 10_000;
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            accounts: RateLimiter::keyed(Quota::per_minute(ACCOUNT)),
+            addresses: RateLimiter::keyed(Quota::per_minute(ADDRESS)),
+            closed: Mutex::default(),
+        }
+    }
+}
+
+impl Attempts {
+    fn admit(&self, account: &str, address: IpAddr) -> Result<()> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = closed.accounts.get(account).max(closed.addresses.get(&address));
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() { Ok(()) } else { Err(Error::TooMany { retry_after: left }) }
+    }
+
+    fn failed(&self, account: &str, address: IpAddr) {
+        let now = self.accounts.clock().now();
+        let account_left = self.accounts.check_key(&account.to_owned()).err().map(|no| no.wait_time_from(now));
+        let address_left = self.addresses.check_key(&address).err().map(|no| no.wait_time_from(now));
+        if account_left.is_none() && address_left.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.accounts.len() + closed.addresses.len() > MOST_KEYS {
+            closed.accounts.retain(|_, until| *until > now);
+            closed.addresses.retain(|_, until| *until > now);
+            self.accounts.retain_recent();
+            self.addresses.retain_recent();
+        }
+        if let Some(left) = account_left {
+            closed.accounts.insert(account.to_owned(), now + left);
+        }
+        if let Some(left) = address_left {
+            closed.addresses.insert(address, now + left);
+        }
+    }
+}
+
+/// Whether `address` lies in `network`: `10.1.0.0/16`, `fd00::/8`, or a single address.
+pub fn network_contains(network: &str, address: IpAddr) -> bool {
+    let Some((base, bits)) = parse_network(network) else { return false };
+    match (base, address.to_canonical()) {
+        (IpAddr::V4(base), IpAddr::V4(address)) => {
+            let shift = 32_u32.saturating_sub(bits);
+            u64::from(base.to_bits()) >> shift == u64::from(address.to_bits()) >> shift
+        }
+        (IpAddr::V6(base), IpAddr::V6(address)) => {
+            let shift = 128_u32.saturating_sub(bits);
+            shift == 128 || base.to_bits() >> shift == address.to_bits() >> shift
+        }
+        _ => false,
+    }
+}
+
+/// Reads a network: its address and how many leading bits count.
+pub fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
+    let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
+    let base = base.parse::<IpAddr>().ok()?;
+    let most = if base.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
+    (bits <= most).then_some((base, bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let inside = |network: &str, address: &str| network_contains(network, address.parse().expect("an address"));
+        assert!(inside("10.1.0.0/16", "10.1.255.3"));
+        assert!(!inside("10.1.0.0/16", "10.2.0.1"));
+        assert!(inside("0.0.0.0/0", "192.0.2.1"));
+        assert!(inside("192.0.2.7", "192.0.2.7"));
+        assert!(inside("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(inside("fd00::/8", "fd12::1"));
+        assert!(inside("::/0", "2001:db8::1"));
+        assert!(!inside("fd00::/8", "10.0.0.1"));
+        for bad in ["", "10.0.0.0/33", "ten", "10.0.0.0/-1", "::1/129"] {
+            assert!(parse_network(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn guessing_is_slowed_down_and_success_is_not_counted() {
+        let attempts = Attempts::default();
+        let here = IpAddr::from([127, 0, 0, 1]);
+        for _ in 0..5 {
+            attempts.admit("alice", here).expect("five are free");
+            attempts.failed("alice", here);
+        }
+        attempts.failed("alice", here);
+        assert!(matches!(attempts.admit("alice", here), Err(Error::TooMany { .. })));
+        attempts.admit("bob", here).expect("another account");
+    }
+}

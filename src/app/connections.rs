@@ -1,0 +1,188 @@
+//! Connections: accounts, connected or to be connected, through profiles.
+
+use serde_json::json;
+
+use super::{App, access::Caller, audit, providers};
+use crate::{
+    domain::{
+        Error, Noun, Result, Why,
+        audit::Deed,
+        connection::{Connection, Draft, Filter, Status},
+        customer::Key,
+        profile::Profile,
+        user::Scope,
+    },
+    store::{self, Read},
+};
+
+/// What [`App::delete_access_tokens`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokensDeleted {
+    /// The connectors that have a configuration of that name.
+    pub connectors: Vec<String>,
+    /// How many connections lost their tokens.
+    pub connections: u64,
+}
+
+impl App {
+    /// All connections that pass the filter, by id.
+    pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Vec<Connection>> {
+        caller.need(Scope::ConnectionsRead)?;
+        self.db.scan(move |read| store::connections::list(read, &filter)).await
+    }
+
+    /// All connections of one customer that pass the filter.
+    pub async fn list_customer_connections(&self, caller: &Caller, key: Key, filter: Filter) -> Result<Vec<Connection>> {
+        caller.need(Scope::ConnectionsRead)?;
+        self.db
+            .scan(move |read| {
+                let customer_id = Some(store::customers::get(read, &key)?.id);
+                store::connections::list(read, &Filter { customer_id, ..filter })
+            })
+            .await
+    }
+
+    /// Makes a connection that nobody has authorised yet. Without a profile in the draft the only one of its provider is
+    /// taken, or the one that the customer has.
+    pub async fn create_connection(&self, caller: &Caller, customer: Option<Key>, draft: Draft) -> Result<Connection> {
+        caller.need(Scope::ConnectionsWrite)?;
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                let customer = customer.map(|key| store::customers::get(tx, &key)).transpose()?;
+                let customer_id = customer.map(|customer| customer.id);
+                let profile = choose_profile(tx, &draft, customer_id)?;
+                let id = store::connections::insert(tx, &draft, &profile.provider, profile.id, customer_id)?;
+                let detail = json!({"name": draft.name.as_str(), "profile": profile.id});
+                audit(tx, &caller, Deed::Created, "connection", id, &detail)?;
+                store::connections::get(tx, id)
+            })
+            .await
+    }
+
+    /// Changes a connection: what `change` makes of it. Its provider and profile stay.
+    pub async fn update_connection(
+        &self,
+        caller: &Caller,
+        customer: Option<Key>,
+        id: i64,
+        change: impl FnOnce(&Connection) -> Draft + Send + 'static,
+    ) -> Result<Connection> {
+        caller.need(Scope::ConnectionsWrite)?;
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                let connection = of_customer(tx, customer.as_ref(), id)?;
+                let draft = change(&connection);
+                if draft.parent_id == Some(id) {
+                    return Err(Error::invalid("parent_id", Why::NoneFits));
+                }
+                store::connections::update(tx, id, &draft)?;
+                audit(tx, &caller, Deed::Updated, "connection", id, &json!({"name": draft.name.as_str()}))?;
+                store::connections::get(tx, id)
+            })
+            .await
+    }
+
+    /// Removes a connection that no other was made from.
+    pub async fn delete_connection(&self, caller: &Caller, customer: Option<Key>, id: i64) -> Result<()> {
+        caller.need(Scope::ConnectionsWrite)?;
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                let connection = of_customer(tx, customer.as_ref(), id)?;
+                store::connections::delete(tx, id)?;
+                audit(tx, &caller, Deed::Deleted, "connection", id, &json!({"name": connection.name.as_str()}))
+            })
+            .await
+    }
+
+    /// Ends a connection's grant; the connection stays, and has to be authorised again. Safe to repeat.
+    pub async fn disconnect(&self, caller: &Caller, customer: Option<Key>, id: i64) -> Result<Connection> {
+        caller.need(Scope::ConnectionsWrite)?;
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                let connection = of_customer(tx, customer.as_ref(), id)?;
+                if connection.status == Some(Status::Success) {
+                    store::connections::lose(tx, id, "disconnected")?;
+                }
+                audit(tx, &caller, Deed::Disconnected, "connection", id, &json!({}))?;
+                store::connections::get(tx, id)
+            })
+            .await
+    }
+
+    /// Ends the grants made through every profile of this name, of one owner or of everybody. The connections stay, and
+    /// have to be authorised again.
+    pub async fn delete_access_tokens(&self, caller: &Caller, name: &str, owner: Option<&str>) -> Result<TokensDeleted> {
+        caller.need(Scope::ConnectionsWrite)?;
+        let (caller, name, owner) = (caller.clone(), name.to_owned(), owner.map(str::to_owned));
+        self.db
+            .write(move |tx| {
+                let profiles = store::profiles::of_name(tx, &name)?;
+                if profiles.is_empty() {
+                    return Err(Error::not_found(Noun::Profile, &name));
+                }
+                let mut done = TokensDeleted { connectors: Vec::new(), connections: 0 };
+                for profile in profiles {
+                    let filter =
+                        Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
+                    for connection in store::connections::list(tx, &filter)? {
+                        let hit = owner.is_none() || connection.owner == owner;
+                        if hit && connection.status == Some(Status::Success) {
+                            store::connections::lose(tx, connection.id, "access tokens deleted")?;
+                            done.connections += 1;
+                        }
+                    }
+                    let detail = json!({"all_owners": owner.is_none()});
+                    audit(tx, &caller, Deed::Disconnected, "profile", profile.id, &detail)?;
+                    done.connectors.push(profile.provider);
+                }
+                Ok(done)
+            })
+            .await
+    }
+}
+
+fn of_customer(read: &Read<'_>, customer: Option<&Key>, id: i64) -> Result<Connection> {
+    let connection = store::connections::get(read, id)?;
+    if let Some(key) = customer
+        && connection.customer_id != Some(store::customers::get(read, key)?.id)
+    {
+        return Err(Error::not_found(Noun::Connection, id));
+    }
+    Ok(connection)
+}
+
+fn choose_profile(read: &Read<'_>, draft: &Draft, customer_id: Option<i64>) -> Result<Profile> {
+    const PATH: &str = "custom_oauth_profile_id";
+    if let Some(slug) = &draft.provider {
+        providers::need(read, slug, "provider")?;
+    }
+    if let Some(id) = draft.profile_id {
+        let profile = store::profiles::get(read, id).map_err(|error| match error {
+            Error::NotFound { .. } => Error::invalid(PATH, Why::NotInList),
+            other => other,
+        })?;
+        return match &draft.provider {
+            Some(slug) if *slug != profile.provider => Err(Error::invalid(PATH, Why::NoneFits)),
+            _ => Ok(profile),
+        };
+    }
+    let Some(slug) = &draft.provider else { return Err(Error::invalid("provider", Why::Missing)) };
+    if let Some(customer_id) = customer_id
+        && let Some(assigned) = store::customers::assigned(read, customer_id, slug)?
+    {
+        return store::profiles::get(read, assigned);
+    }
+    let mut all = store::profiles::of_provider(read, slug)?;
+    match all.len() {
+        0 => Err(Error::invalid(PATH, Why::NoneFits)),
+        1 => Ok(all.remove(0)),
+        _ => {
+            let choices = all.iter().take(20).map(|profile| format!("{} ({})", profile.id, profile.name)).collect();
+            Err(Error::invalid(PATH, Why::Ambiguous(choices)))
+        }
+    }
+}

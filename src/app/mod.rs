@@ -1,0 +1,131 @@
+//! The use cases: one method of [`App`] each, and if it writes, one transaction with its audit entry inside.
+//!
+//! Nothing here knows how a caller speaks: dialects call these methods and dress what they answer.
+
+pub mod access;
+pub mod api_tokens;
+pub mod checks;
+pub mod client_applications;
+pub mod connections;
+pub mod credential;
+pub mod customers;
+pub mod document;
+pub mod hashing;
+pub mod housekeeping;
+pub mod load;
+pub mod profiles;
+pub mod providers;
+pub mod users;
+
+use std::sync::Mutex;
+
+use crate::{
+    domain::{Result, Secret, audit::Deed},
+    oauth::Engine,
+    store::{self, Db, Tx},
+};
+use access::{Attempts, Caller};
+use credential::Credential;
+use hashing::Hasher;
+use housekeeping::Housekeeper;
+
+/// What the use cases need to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients find this server: scheme, host, port, no slash at the end.
+    pub public_url: String,
+    /// Whether client secrets of providers are kept so that they can be opened.
+    pub secrets: SecretsMode,
+    /// Where the keys come from, to be read again by the setup check; `None`: from a variable.
+    pub key_file: Option<std::path::PathBuf>,
+    /// Whether the services of the Flow dialect do their work.
+    pub flow_services: bool,
+    /// How long an access token of a client application lives, in seconds.
+    pub access_token_life_s: u32,
+    /// How many bytes an uploaded file may have.
+    pub most_upload: u64,
+}
+
+/// How client secrets of providers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretsMode {
+    /// Hashed and sealed: they can be compared and used.
+    Sealed,
+    /// Hashed only: they can be compared.
+    Hashed,
+}
+
+/// Grantry without a surface.
+pub struct App {
+    db: Db,
+    hasher: Hasher,
+    engine: Engine,
+    settings: Settings,
+    attempts: Attempts,
+    housekeeper: Housekeeper,
+    /// The credential of the command line on the same machine; its hash alone.
+    run: [u8; 32],
+    /// Numbers of setup probes that are under way.
+    probes: Mutex<Vec<String>>,
+}
+
+impl App {
+    /// Puts the parts together and starts what works in the background. `run` is the credential that the command line on
+    /// the same machine will show.
+    pub fn start(db: Db, settings: Settings, run: &Credential) -> std::io::Result<Self> {
+        let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Ok(Self {
+            hasher: Hasher::start(workers)?,
+            engine: Engine::new(),
+            housekeeper: Housekeeper::start(db.clone())?,
+            db,
+            settings,
+            attempts: Attempts::default(),
+            run: run.hash(),
+            probes: Mutex::default(),
+        })
+    }
+
+    /// What was configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database, for what has no rule: whether it can be written, where it is.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// What works in the background.
+    pub fn housekeeper(&self) -> &Housekeeper {
+        &self.housekeeper
+    }
+
+    /// Secrets as they may be kept under this configuration: the value itself only where it may be sealed.
+    fn sealable<'a>(&self, secret: &'a Secret) -> Option<&'a Secret> {
+        (self.settings.secrets == SecretsMode::Sealed).then_some(secret)
+    }
+}
+
+/// Writes the audit entry of a deed, in its transaction.
+fn audit(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    deed: Deed,
+    noun: &str,
+    noun_id: impl ToString,
+    detail: &serde_json::Value,
+) -> Result<()> {
+    store::audit::insert(
+        tx,
+        &store::audit::Entry {
+            actor: &caller.actor(),
+            deed,
+            noun,
+            noun_id: &noun_id.to_string(),
+            detail: &detail.to_string(),
+            request_id: &caller.origin().request_id,
+            address: &caller.origin().address.to_string(),
+        },
+    )
+}

@@ -1,0 +1,123 @@
+//! Providers: the catalogue that is part of the program, and the operator's own before it.
+
+use std::collections::BTreeMap;
+
+use super::{App, access::Caller, audit};
+use crate::{
+    domain::{
+        Error, Noun, Result, Why,
+        audit::Deed,
+        provider::{Origin, Provider},
+        user::Scope,
+    },
+    oauth::catalogue::{self, Entry},
+    store::{self, Read},
+};
+
+/// A provider with the JSON text of its definition.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// What the rest of the program knows of it.
+    pub provider: Provider,
+    /// Its definition, in the form of the catalogue.
+    pub json: String,
+}
+
+impl Definition {
+    fn new(entry: &Entry, origin: Origin) -> Self {
+        Self { provider: entry.provider(origin), json: entry.to_json() }
+    }
+}
+
+/// The entry of this slug, the operator's own first.
+pub(super) fn find(read: &Read<'_>, slug: &str) -> Result<Option<(Entry, Origin)>> {
+    if let Some(json) = store::providers::find(read, slug)? {
+        return Entry::parse(&json).map(|entry| Some((entry, Origin::Operator)));
+    }
+    Ok(catalogue::built_in().get(slug).map(|entry| (entry.clone(), Origin::BuiltIn)))
+}
+
+/// What the rest of the program needs to know of the provider of this slug; `provider: is not in the list` where there is none.
+pub(super) fn need(read: &Read<'_>, slug: &str, path: &str) -> Result<Provider> {
+    match find(read, slug)? {
+        Some((entry, origin)) => Ok(entry.provider(origin)),
+        None => Err(Error::invalid(path, Why::NotInList)),
+    }
+}
+
+impl App {
+    /// All providers by slug.
+    pub async fn list_providers(&self, caller: &Caller) -> Result<Vec<Definition>> {
+        caller.need(Scope::ProfilesRead)?;
+        self.db
+            .scan(|read| {
+                let mut all: BTreeMap<&str, Definition> = catalogue::built_in()
+                    .iter()
+                    .map(|(slug, entry)| (slug.as_str(), Definition::new(entry, Origin::BuiltIn)))
+                    .collect();
+                let own = store::providers::list(read)?;
+                let own: Vec<Entry> = own.iter().map(|json| Entry::parse(json)).collect::<Result<_>>()?;
+                for entry in &own {
+                    all.insert(&entry.slug, Definition::new(entry, Origin::Operator));
+                }
+                Ok(all.into_values().collect())
+            })
+            .await
+    }
+
+    /// The provider of this slug.
+    pub fn get_provider(&self, caller: &Caller, slug: &str) -> Result<Definition> {
+        caller.need(Scope::ProfilesRead)?;
+        let (entry, origin) =
+            self.db.read(|read| find(read, slug))?.ok_or_else(|| Error::not_found(Noun::Provider, slug))?;
+        Ok(Definition::new(&entry, origin))
+    }
+
+    /// Adds a provider of the operator's own; it goes before one of the catalogue with the same slug.
+    pub async fn create_provider(&self, caller: &Caller, json: &str) -> Result<Definition> {
+        caller.need(Scope::ProfilesWrite)?;
+        let entry = Entry::parse(json)?;
+        self.save_provider(caller, entry, Deed::Created).await
+    }
+
+    /// Replaces a provider of the operator's own. The slug stays.
+    pub async fn replace_provider(&self, caller: &Caller, slug: &str, json: &str) -> Result<Definition> {
+        caller.need(Scope::ProfilesWrite)?;
+        let entry = Entry::parse(json)?;
+        if entry.slug != slug {
+            return Err(Error::invalid("slug", Why::Fixed));
+        }
+        self.save_provider(caller, entry, Deed::Updated).await
+    }
+
+    async fn save_provider(&self, caller: &Caller, entry: Entry, deed: Deed) -> Result<Definition> {
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                let definition = Definition::new(&entry, Origin::Operator);
+                match deed {
+                    Deed::Created => store::providers::insert(tx, &entry.slug, &definition.json)?,
+                    _ => store::providers::update(tx, &entry.slug, &definition.json)?,
+                }
+                audit(tx, &caller, deed, "provider", &entry.slug, &serde_json::json!({}))?;
+                Ok(definition)
+            })
+            .await
+    }
+
+    /// Removes a provider of the operator's own; one that profiles need stays, unless the catalogue has it too.
+    pub async fn delete_provider(&self, caller: &Caller, slug: &str) -> Result<()> {
+        caller.need(Scope::ProfilesWrite)?;
+        let (caller, slug) = (caller.clone(), slug.to_owned());
+        self.db
+            .write(move |tx| {
+                store::providers::delete(tx, &slug)?;
+                let uses = store::providers::uses(tx, &slug)?;
+                if uses.count > 0 && !catalogue::built_in().contains_key(&slug) {
+                    return Err(Error::InUse { what: Noun::Provider, by: vec![uses] });
+                }
+                audit(tx, &caller, Deed::Deleted, "provider", &slug, &serde_json::json!({}))
+            })
+            .await
+    }
+}

@@ -1,0 +1,53 @@
+//! Who did what, when. An entry is written in the transaction of the deed.
+
+/// A deed that leaves an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Made.
+    Created,
+    /// Changed.
+    Updated,
+    /// Removed.
+    Deleted,
+    /// A profile given to a customer.
+    Assigned,
+    /// A profile taken from a customer.
+    Unassigned,
+    /// A configuration document loaded.
+    Loaded,
+    /// A connection's grant ended.
+    Disconnected,
+    /// A secret compared with the one that is kept.
+    SecretVerified,
+    /// A secret issued.
+    SecretIssued,
+    /// A secret revoked.
+    SecretRevoked,
+    /// Logged in.
+    LoggedIn,
+    /// Logged out.
+    LoggedOut,
+    /// A setup link made.
+    SetupLinkMade,
+}
+
+impl Deed {
+    /// The word that the trail keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Assigned => "assigned",
+            Self::Unassigned => "unassigned",
+            Self::Loaded => "loaded",
+            Self::Disconnected => "disconnected",
+            Self::SecretVerified => "secret_verified",
+            Self::SecretIssued => "secret_issued",
+            Self::SecretRevoked => "secret_revoked",
+            Self::LoggedIn => "logged_in",
+            Self::LoggedOut => "logged_out",
+            Self::SetupLinkMade => "setup_link_made",
+        }
+    }
+}

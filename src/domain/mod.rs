@@ -1,0 +1,20 @@
+//! The nouns and their rules.
+//!
+//! Nothing here performs I/O, reads a clock or can be serialised: whoever wants a noun on the wire writes a wire type
+//! for it at the edge, so a secret cannot leave by a `derive`.
+
+pub mod api_token;
+pub mod audit;
+pub mod client_application;
+pub mod connection;
+pub mod customer;
+pub mod error;
+pub mod profile;
+pub mod provider;
+pub mod secret;
+pub mod user;
+pub mod value;
+
+pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
+pub use secret::Secret;
+pub use value::{Name, Page, Timestamp};

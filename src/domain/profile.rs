@@ -1,0 +1,125 @@
+//! A client registration at a provider (RFC 6749 §2), alias custom OAuth profile, alias OAuth configuration.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Secret,
+    error::Why,
+    value::{Name, Timestamp, check_text, is_placeholder},
+};
+
+/// A profile, without its secrets.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// From 1; never used again.
+    pub id: i64,
+    /// Unique among the profiles of its provider, case and all.
+    pub name: Name,
+    /// The slug of its provider, alias connector config name.
+    pub provider: String,
+    /// The client identifier (RFC 6749 §2.2).
+    pub client_id: ClientId,
+    /// Who made it; `None`: whoever had the machine.
+    pub created_by: Option<i64>,
+    /// How many connections use it.
+    pub connections: u64,
+    /// How many customers it is assigned to.
+    pub customers: u64,
+    /// Since when it has its secret.
+    pub secret_since: Timestamp,
+    /// Whether the secret can be opened, or only compared (`--secrets hashed`).
+    pub secret_sealed: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A client identifier: 1 to 1,024 visible characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// The most characters it may have.
+    pub const MOST: usize = 1024;
+
+    /// Checks `text`.
+    pub fn new(text: impl Into<String>) -> Result<Self, Why> {
+        let text = text.into();
+        check_text(&text, Self::MOST)?;
+        if is_placeholder(&text) {
+            return Err(Why::Placeholder);
+        }
+        Ok(Self(text))
+    }
+
+    /// The identifier.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The secret of a profile, as given by a caller.
+pub fn client_secret(text: String) -> Result<Secret, Why> {
+    let secret = Secret::given(text)?;
+    if is_placeholder(secret.expose()) {
+        return Err(Why::Placeholder);
+    }
+    Ok(secret)
+}
+
+/// What is asked for when a profile is made or replaced.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Its name.
+    pub name: Name,
+    /// The slug of its provider.
+    pub provider: String,
+    /// The client identifier.
+    pub client_id: ClientId,
+    /// The client secret.
+    pub client_secret: Secret,
+    /// The app's own token, for providers that have one.
+    pub token: Change<Secret>,
+    /// Further parameters: opaque JSON texts by key, kept sealed.
+    pub parameters: Change<Parameters>,
+}
+
+/// Opaque JSON texts by key. They may hold anything, so they are treated as secrets.
+pub type Parameters = BTreeMap<String, Secret>;
+
+/// What becomes of a value that need not be given.
+#[derive(Debug, Clone)]
+pub enum Change<T> {
+    /// It stays as it is; in something new: it is absent.
+    Keep,
+    /// It goes.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+/// What kind of value a row of `profile_secrets` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// The client secret in use.
+    Current,
+    /// The client secret to come, while the provider changes over.
+    Next,
+    /// The app's own token.
+    Token,
+    /// The parameters, one JSON object.
+    Parameters,
+}
+
+impl SecretKind {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Next => "next",
+            Self::Token => "token",
+            Self::Parameters => "parameters",
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! x
+pub mod app;
+pub mod domain;
+pub mod oauth;
+pub mod store;

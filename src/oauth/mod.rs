@@ -1,0 +1,80 @@
+//! The OAuth client engine: HTTP out, never HTTP in.
+//!
+//! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and no
+//! opinion on who may ask.
+
+pub mod catalogue;
+
+use std::{sync::OnceLock, time::Duration};
+
+use crate::domain::{Error, Result};
+
+/// How long a probe may take, from name resolution to the head of the answer.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// Speaks HTTP to providers.
+#[derive(Debug, Default)]
+pub struct Engine {
+    client: OnceLock<reqwest::Client>,
+}
+
+/// What came of knocking at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// An HTTP server answered.
+    Answered {
+        /// The status of its answer.
+        status: u16,
+        /// The values of the headers that were asked for, in that order.
+        headers: Vec<Option<String>>,
+    },
+    /// Nobody answered, or not in HTTP: name, route, TLS or time. The text has no address but the one knocked at.
+    Failed(String),
+}
+
+impl Engine {
+    /// An engine that has opened nothing yet: the client, with its store of certificates, is made at first use.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn client(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // Fails when one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(PROBE)
+            .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(Error::internal)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Asks for `url` with GET and `send` as headers, and tells what came back. Follows no redirect, reads no body.
+    pub async fn probe(&self, url: &str, send: &[(&str, &str)], read: &[&str]) -> Result<Reach> {
+        let mut request = self.client()?.get(url);
+        for (name, value) in send {
+            request = request.header(*name, *value);
+        }
+        Ok(match request.send().await {
+            Ok(answer) => {
+                let header = |name: &&str| answer.headers().get(*name)?.to_str().ok().map(str::to_owned);
+                Reach::Answered { status: answer.status().as_u16(), headers: read.iter().map(header).collect() }
+            }
+            Err(error) => Reach::Failed(innermost(&error.without_url())),
+        })
+    }
+}
+
+/// The last cause in the chain: "connection refused" rather than "error sending request".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

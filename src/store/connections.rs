@@ -1,0 +1,150 @@
+//! Connections.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::{
+    Constraint as _, Read, Tx,
+    profiles::foreign_row,
+    seal::{Column, Purpose},
+};
+use crate::domain::{
+    Error, Name, Noun, Result, Secret, Timestamp, Use,
+    connection::{Connection, Draft, Filter, Status},
+};
+
+const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
+
+const SELECT: &str = "SELECT id, name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,
+    status, authorized_at, lost_at, lost_reason, created_at, updated_at FROM connections";
+
+fn connection(row: &Row<'_>) -> rusqlite::Result<Connection> {
+    Ok(Connection {
+        id: row.get(0)?,
+        name: Name::new(row.get::<_, String>(1)?).map_err(|_| foreign_row("a connection's name"))?,
+        provider: row.get(2)?,
+        profile_id: row.get(3)?,
+        owner: row.get(4)?,
+        customer_id: row.get(5)?,
+        external_id: row.get(6)?,
+        folder_id: row.get(7)?,
+        parent_id: row.get(8)?,
+        status: row.get::<_, Option<String>>(9)?.as_deref().and_then(Status::parse),
+        authorized_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        lost_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        lost_reason: row.get(12)?,
+        created_at: Timestamp(row.get(13)?),
+        updated_at: Timestamp(row.get(14)?),
+    })
+}
+
+/// All connections that pass the filter, by id.
+pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
+    let mut statement = read.conn.prepare_cached(&format!(
+        "{SELECT} WHERE (?1 IS NULL OR customer_id = ?1) AND (?2 IS NULL OR external_id = ?2)
+         AND (?3 IS NULL OR profile_id = ?3) AND (?4 IS NULL OR parent_id = ?4)
+         AND (?5 IS NULL OR folder_id = ?5) AND (?6 OR parent_id IS NULL) ORDER BY id"
+    ))?;
+    let rows = statement.query_map(
+        params![
+            filter.customer_id,
+            filter.external_id,
+            filter.profile_id,
+            filter.parent_id,
+            filter.folder_id,
+            filter.include_runtime || filter.parent_id.is_some()
+        ],
+        connection,
+    )?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The connection with this id.
+pub fn get(read: &Read<'_>, id: i64) -> Result<Connection> {
+    read.conn
+        .prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+        .query_row([id], connection)
+        .optional()?
+        .ok_or_else(|| missing(id))
+}
+
+fn missing(id: i64) -> Error {
+    Error::not_found(Noun::Connection, id)
+}
+
+/// Adds a connection of a profile and answers its id.
+pub fn insert(
+    tx: &Tx<'_>,
+    draft: &Draft,
+    provider: &str,
+    profile_id: i64,
+    customer_id: Option<i64>,
+) -> Result<i64> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO connections (name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,
+                created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+        )?
+        .execute(params![
+            draft.name.as_str(),
+            provider,
+            profile_id,
+            draft.owner,
+            customer_id,
+            draft.external_id,
+            draft.folder_id,
+            draft.parent_id,
+            tx.now.0
+        ])
+        .or_referenced(|| Error::invalid("parent_id", crate::domain::Why::NoneFits))?;
+    let id = tx.conn.last_insert_rowid();
+    put_input(tx, id, draft.input.as_ref())?;
+    Ok(id)
+}
+
+/// Changes name, external id, folder and parent; the input where one is given.
+pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE connections SET name = ?2, external_id = ?3, folder_id = ?4, parent_id = ?5, updated_at = ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![id, draft.name.as_str(), draft.external_id, draft.folder_id, draft.parent_id, tx.now.0])
+        .or_referenced(|| Error::invalid("parent_id", crate::domain::Why::NoneFits))?;
+    put_input(tx, id, draft.input.as_ref())
+}
+
+fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
+    let Some(input) = input else { return Ok(()) };
+    let sealed = tx.sealer.seal(INPUT, &id.to_string(), input)?;
+    tx.conn
+        .prepare_cached("UPDATE connections SET input_key_id = ?2, input_sealed = ?3 WHERE id = ?1")?
+        .execute(params![id, sealed.key_id, sealed.bytes])?;
+    Ok(())
+}
+
+/// Removes a connection that no other was made from.
+pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
+    let gone = tx.conn.prepare_cached("DELETE FROM connections WHERE id = ?1")?.execute([id]);
+    if gone.as_ref().is_err_and(super::is_reference) {
+        let children = Filter { parent_id: Some(id), ..Filter::default() };
+        let children = list(tx, &children)?;
+        let examples = children.iter().take(20).map(|c| (c.name.to_string(), c.owner.clone().unwrap_or_default()));
+        let by = Use { what: Noun::Connection, count: children.len() as u64, examples: examples.collect() };
+        return Err(Error::InUse { what: Noun::Connection, by: vec![by] });
+    }
+    match gone? {
+        0 => Err(missing(id)),
+        _ => Ok(()),
+    }
+}
+
+/// Marks a connection as in need of authorisation.
+pub fn lose(tx: &Tx<'_>, id: i64, reason: &str) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE connections SET status = 'failed', lost_at = ?2, lost_reason = ?3, updated_at = ?2 WHERE id = ?1",
+        )?
+        .execute(params![id, tx.now.0, reason])?;
+    Ok(())
+}

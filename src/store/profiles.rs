@@ -1,0 +1,251 @@
+//! Profiles and their secrets.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::{
+    Constraint as _, Read, Tx,
+    pages::Marked,
+    seal::{Column, Purpose, Sealed},
+};
+use crate::domain::{
+    Error, Name, Noun, Page, Result, Secret, Timestamp, Use, Why,
+    profile::{ClientId, Profile, SecretKind},
+};
+
+const LIST: Marked = Marked { table: "profiles", key: "id" };
+const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
+
+const SELECT: &str = "SELECT p.id, p.name, p.provider, p.client_id, p.created_by, p.created_at, p.updated_at,
+    (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),
+    (SELECT count(*) FROM assignments a WHERE a.profile_id = p.id),
+    s.created_at, s.sealed IS NOT NULL
+    FROM profiles p JOIN profile_secrets s ON s.profile_id = p.id AND s.kind = 'current'";
+
+/// A row whose text does not pass the rules it was checked by when written: someone else wrote it.
+pub(super) fn foreign_row(what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, format!("{what} breaks its rules").into())
+}
+
+fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    Ok(Profile {
+        id: row.get(0)?,
+        name: Name::new(row.get::<_, String>(1)?).map_err(|_| foreign_row("a profile's name"))?,
+        provider: row.get(2)?,
+        client_id: ClientId::new(row.get::<_, String>(3)?).map_err(|_| foreign_row("a client id"))?,
+        created_by: row.get(4)?,
+        created_at: Timestamp(row.get(5)?),
+        updated_at: Timestamp(row.get(6)?),
+        connections: row.get(7)?,
+        customers: row.get(8)?,
+        secret_since: Timestamp(row.get(9)?),
+        secret_sealed: row.get(10)?,
+    })
+}
+
+/// One page by ascending id.
+pub fn list(read: &Read<'_>, page: Page) -> Result<Vec<Profile>> {
+    let Some(first) = LIST.first(read, page)? else { return Ok(Vec::new()) };
+    let mut statement = read.conn.prepare_cached(&format!("{SELECT} WHERE p.id >= ?1 ORDER BY p.id LIMIT ?2"))?;
+    let rows = statement.query_map(params![first, page.limit], profile)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many there are.
+pub fn count(read: &Read<'_>) -> Result<u64> {
+    LIST.total(read)
+}
+
+/// The profile with this id.
+pub fn get(read: &Read<'_>, id: i64) -> Result<Profile> {
+    read.conn
+        .prepare_cached(&format!("{SELECT} WHERE p.id = ?1"))?
+        .query_row([id], profile)
+        .optional()?
+        .ok_or_else(|| Error::not_found(Noun::Profile, id))
+}
+
+/// The profile of this provider with this name.
+pub fn find(read: &Read<'_>, provider: &str, name: &str) -> Result<Option<Profile>> {
+    let sql = format!("{SELECT} WHERE p.provider = ?1 AND p.name = ?2");
+    Ok(read.conn.prepare_cached(&sql)?.query_row([provider, name], profile).optional()?)
+}
+
+/// All profiles of a provider, by id.
+pub fn of_provider(read: &Read<'_>, provider: &str) -> Result<Vec<Profile>> {
+    let mut statement = read.conn.prepare_cached(&format!("{SELECT} WHERE p.provider = ?1 ORDER BY p.id"))?;
+    let rows = statement.query_map([provider], profile)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All profiles with this name, whatever their provider, by id.
+pub fn of_name(read: &Read<'_>, name: &str) -> Result<Vec<Profile>> {
+    let mut statement = read.conn.prepare_cached(&format!("{SELECT} WHERE p.name = ?1 ORDER BY p.id"))?;
+    let rows = statement.query_map([name], profile)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Provider and name of all profiles, sorted.
+pub fn names(read: &Read<'_>) -> Result<Vec<(String, String)>> {
+    let mut statement = read.conn.prepare_cached("SELECT provider, name FROM profiles ORDER BY provider, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The slugs of providers that have profiles, sorted.
+pub fn providers_in_use(read: &Read<'_>) -> Result<Vec<String>> {
+    let mut statement = read.conn.prepare_cached("SELECT DISTINCT provider FROM profiles ORDER BY provider")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn taken(name: &Name) -> Error {
+    Error::Conflict { what: Noun::Profile, name: name.as_str().to_owned() }
+}
+
+/// Adds a profile and answers its id. Its current secret is to be put in the same transaction.
+pub fn insert(tx: &Tx<'_>, provider: &str, name: &Name, client_id: &ClientId, created_by: Option<i64>) -> Result<i64> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO profiles (provider, name, client_id, created_by, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        )?
+        .execute(params![provider, name.as_str(), client_id.as_str(), created_by, tx.now.0])
+        .or_taken("profiles.provider, profiles.name", || taken(name))?;
+    Ok(tx.conn.last_insert_rowid())
+}
+
+/// Replaces provider, name and client id. The provider is fixed while others refer to it.
+pub fn update(tx: &Tx<'_>, id: i64, provider: &str, name: &Name, client_id: &ClientId) -> Result<()> {
+    let changed = tx
+        .conn
+        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = ?5 WHERE id = ?1")?
+        .execute(params![id, provider, name.as_str(), client_id.as_str(), tx.now.0]);
+    if changed.as_ref().is_err_and(super::is_reference) {
+        return Err(Error::invalid("provider", Why::Fixed));
+    }
+    match changed.or_taken("profiles.provider, profiles.name", || taken(name))? {
+        0 => Err(Error::not_found(Noun::Profile, id)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a profile that nobody needs.
+pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
+    let gone = tx
+        .conn
+        .prepare_cached("DELETE FROM profiles WHERE id = ?1")?
+        .execute([id])
+        .or_referenced(|| Error::InUse { what: Noun::Profile, by: Vec::new() });
+    match gone {
+        Ok(0) => Err(Error::not_found(Noun::Profile, id)),
+        Ok(_) => Ok(()),
+        Err(Error::InUse { what, .. }) => Err(Error::InUse { what, by: uses(tx, id)? }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who needs a profile: connections and customers, in that order, each kind always listed.
+pub fn uses(read: &Read<'_>, id: i64) -> Result<Vec<Use>> {
+    let mut uses = Vec::new();
+    for (what, count, examples) in [
+        (
+            Noun::Connection,
+            "SELECT count(*) FROM connections WHERE profile_id = ?1",
+            "SELECT name, coalesce(owner, '') FROM connections WHERE profile_id = ?1 ORDER BY id LIMIT 20",
+        ),
+        (
+            Noun::Customer,
+            "SELECT count(*) FROM assignments WHERE profile_id = ?1",
+            "SELECT c.name, coalesce(c.external_id, '') FROM assignments a JOIN customers c ON c.id = a.customer_id
+             WHERE a.profile_id = ?1 ORDER BY c.id LIMIT 20",
+        ),
+    ] {
+        let count = read.conn.prepare_cached(count)?.query_row([id], |row| row.get(0))?;
+        let mut statement = read.conn.prepare_cached(examples)?;
+        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        uses.push(Use { what, count, examples: rows.collect::<rusqlite::Result<_>>()? });
+    }
+    Ok(uses)
+}
+
+/// A secret as it is kept.
+pub struct StoredSecret {
+    /// Argon2id, PHC string; client secrets only.
+    pub hash: Option<String>,
+    /// The sealed form, unless only hashes are kept.
+    pub sealed: Option<Sealed>,
+    /// Since when it is this one.
+    pub created_at: Timestamp,
+}
+
+/// A secret of a profile as it is kept.
+pub fn secret(read: &Read<'_>, id: i64, kind: SecretKind) -> Result<Option<StoredSecret>> {
+    let sql = "SELECT hash, key_id, sealed, created_at FROM profile_secrets WHERE profile_id = ?1 AND kind = ?2";
+    let found = read.conn.prepare_cached(sql)?.query_row(params![id, kind.as_str()], |row| {
+        let (key_id, bytes): (Option<String>, Option<Vec<u8>>) = (row.get(1)?, row.get(2)?);
+        Ok(StoredSecret {
+            hash: row.get(0)?,
+            sealed: key_id.zip(bytes).map(|(key_id, bytes)| Sealed { key_id, bytes }),
+            created_at: Timestamp(row.get(3)?),
+        })
+    });
+    Ok(found.optional()?)
+}
+
+fn seal_row(id: i64, kind: SecretKind) -> String {
+    format!("{id}/{}", kind.as_str())
+}
+
+/// Opens a secret of a profile; `None` where it has none, or only its hash.
+pub fn open_secret(read: &Read<'_>, id: i64, kind: SecretKind) -> Result<Option<Secret>> {
+    let Some(sealed) = secret(read, id, kind)?.and_then(|stored| stored.sealed) else { return Ok(None) };
+    read.sealer.open(SEALED, &seal_row(id, kind), &sealed).map(Some)
+}
+
+/// Keeps a secret of a profile: its hash, its sealed form, or both.
+pub fn put_secret(tx: &Tx<'_>, id: i64, kind: SecretKind, hash: Option<&str>, secret: Option<&Secret>) -> Result<()> {
+    let sealed = secret.map(|secret| tx.sealer.seal(SEALED, &seal_row(id, kind), secret)).transpose()?;
+    let (key_id, bytes) = sealed.map(|sealed| (sealed.key_id, sealed.bytes)).unzip();
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO profile_secrets (profile_id, kind, hash, key_id, sealed, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (profile_id, kind) DO UPDATE SET hash = excluded.hash, key_id = excluded.key_id,
+                 sealed = excluded.sealed, created_at = excluded.created_at, last_used_at = NULL",
+        )?
+        .execute(params![id, kind.as_str(), hash, key_id, bytes, tx.now.0])?;
+    Ok(())
+}
+
+/// Puts the hash of a better kind in the place of the one it was made from.
+pub fn rehash_secret(tx: &Tx<'_>, id: i64, kind: SecretKind, old: &str, new: &str) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE profile_secrets SET hash = ?4 WHERE profile_id = ?1 AND kind = ?2 AND hash = ?3")?
+        .execute(params![id, kind.as_str(), old, new])?;
+    Ok(())
+}
+
+/// Forgets a secret of a profile.
+pub fn delete_secret(tx: &Tx<'_>, id: i64, kind: SecretKind) -> Result<()> {
+    tx.conn
+        .prepare_cached("DELETE FROM profile_secrets WHERE profile_id = ?1 AND kind = ?2")?
+        .execute(params![id, kind.as_str()])?;
+    Ok(())
+}
+
+/// Profiles whose sealed values do not open, by id with the kind of value.
+pub fn unopenable(read: &Read<'_>) -> Result<Vec<(i64, String)>> {
+    let mut statement = read.conn.prepare(
+        "SELECT profile_id, kind, key_id, sealed FROM profile_secrets WHERE sealed IS NOT NULL ORDER BY profile_id, kind",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, kind): (i64, String) = (row.get(0)?, row.get(1)?);
+        let sealed = Sealed { key_id: row.get(2)?, bytes: row.get(3)? };
+        if read.sealer.open(SEALED, &format!("{id}/{kind}"), &sealed).is_err() {
+            found.push((id, kind));
+        }
+    }
+    Ok(found)
+}

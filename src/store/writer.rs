@@ -1,0 +1,211 @@
+//! The one writer thread.
+//!
+//! It drains its bounded queue into one transaction, gives each item a savepoint of its own, commits once with
+//! `synchronous=FULL`, and only then answers: durable, and still thousands of writes a second, since one `fsync` serves
+//! the whole group.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{Clock, Read, Tx, seal::Sealer};
+use crate::domain::{Error, Outage, Result};
+
+/// How many items may wait. A longer queue would only hide that the disk cannot keep up.
+const QUEUE: usize = 1024;
+/// How many items share a commit.
+const GROUP: usize = 64;
+/// After so long without work the log is written back into the database.
+const IDLE: Duration = Duration::from_secs(2);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Item>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One caller's work, with its answer inside until the commit decides.
+trait Item: Send {
+    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    fn undone(&mut self, error: Error);
+    fn answer(self: Box<Self>);
+}
+
+struct Work<F, T> {
+    work: Option<F>,
+    result: Result<T>,
+    caller: Option<oneshot::Sender<Result<T>>>,
+}
+
+impl<F, T> Item for Work<F, T>
+where
+    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        self.result = catch_unwind(AssertUnwindSafe(|| work(tx)))
+            .unwrap_or_else(|_| Err(Error::internal("a panic inside a transaction")));
+        self.result.is_ok()
+    }
+
+    fn undone(&mut self, error: Error) {
+        if self.result.is_ok() {
+            self.result = Err(error);
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        match self.caller {
+            // The caller may have gone away; its work is done all the same.
+            Some(caller) => drop(caller.send(self.result)),
+            None => {
+                if let Err(error) = self.result {
+                    tracing::warn!(%error, "a mark was not written");
+                }
+            }
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, sealer: Arc<Sealer>, clock: Clock) -> std::io::Result<Self> {
+        let (queue, items) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || Loop { connection, sealer, clock, dirty: false, optimized: Instant::now() }.run(&items))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(super) async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (caller, answer) = oneshot::channel();
+        self.queue(work, Some(caller))?;
+        answer.await.unwrap_or(Err(Error::unavailable(Outage::Stopping)))
+    }
+
+    pub(super) fn note(&self, work: impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static) {
+        // Under such load that the queue is full, a mark is what can best be missed.
+        drop(self.queue(work, None));
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        caller: Option<oneshot::Sender<Result<T>>>,
+    ) -> Result<()> {
+        let item = Work { work: Some(work), result: Err(Error::internal("never run")), caller };
+        let queue = self.queue.as_ref().ok_or(Error::unavailable(Outage::Stopping))?;
+        queue.try_send(Box::new(item)).map_err(|error| match error {
+            TrySendError::Full(_) => Error::unavailable(Outage::Writer),
+            TrySendError::Disconnected(_) => Error::unavailable(Outage::Stopping),
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+struct Loop {
+    connection: Connection,
+    sealer: Arc<Sealer>,
+    clock: Clock,
+    dirty: bool,
+    optimized: Instant,
+}
+
+impl Loop {
+    fn run(mut self, items: &Receiver<Box<dyn Item>>) {
+        loop {
+            match items.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    while group.len() < GROUP {
+                        let Ok(next) = items.try_recv() else { break };
+                        group.push(next);
+                    }
+                    self.commit(&mut group);
+                    group.into_iter().for_each(Item::answer);
+                }
+                Err(RecvTimeoutError::Timeout) => self.rest(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.checkpoint();
+    }
+
+    /// Runs the group in one transaction. Whatever goes wrong with the transaction goes wrong for all of them.
+    fn commit(&mut self, group: &mut [Box<dyn Item>]) {
+        let done = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+            for item in group.iter_mut() {
+                self.connection.execute_batch("SAVEPOINT item")?;
+                let read = Read { conn: &self.connection, sealer: &self.sealer, now: (self.clock)() };
+                let fine = item.run(&Tx(read));
+                if self.connection.is_autocommit() {
+                    // A full disk or an I/O error makes SQLite roll back the whole transaction by itself.
+                    return Err(rusqlite::Error::SqliteFailure(
+                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                        Some("the transaction was rolled back".to_owned()),
+                    ));
+                }
+                self.connection.execute_batch(if fine {
+                    "RELEASE item"
+                } else {
+                    "ROLLBACK TO item; RELEASE item"
+                })?;
+            }
+            self.connection.execute_batch("COMMIT")
+        });
+        if let Err(error) = done {
+            if !self.connection.is_autocommit() {
+                drop(self.connection.execute_batch("ROLLBACK"));
+            }
+            let message = error.to_string();
+            let outage = matches!(Error::from(error), Error::Unavailable { .. });
+            for item in group.iter_mut() {
+                item.undone(if outage {
+                    Error::unavailable(Outage::Storage)
+                } else {
+                    Error::internal(format_args!("SQLite: {message}"))
+                });
+            }
+        }
+        self.dirty = true;
+    }
+
+    fn rest(&mut self) {
+        if std::mem::take(&mut self.dirty) {
+            self.checkpoint();
+        }
+        if self.optimized.elapsed() > DAY {
+            self.optimized = Instant::now();
+            if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
+                tracing::warn!(%error, "PRAGMA optimize");
+            }
+        }
+    }
+
+    fn checkpoint(&self) {
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = done {
+            tracing::warn!(%error, "the log could not be written back; it will be tried again");
+        }
+    }
+}
