@@ -1,12 +1,13 @@
 //! Tokens for our own API.
 
-use super::{App, access::{Caller, parse_network}, audit, credential::Credential};
+use super::{App, access::Caller, audit, credential::Credential};
 use crate::{
     domain::{
         Error, Name, Result, Secret, Why,
         api_token::{ApiToken, TokenKind},
         audit::Deed,
         user::{Scope, Scopes},
+        value::Network,
     },
     store,
 };
@@ -46,7 +47,7 @@ impl App {
         if draft.addresses.len() > 32 {
             return Err(Error::invalid("addresses", Why::TooMany(32)));
         }
-        if draft.addresses.iter().any(|network| parse_network(network).is_none()) {
+        if draft.addresses.iter().any(|network| Network::parse(network).is_none()) {
             return Err(Error::invalid("addresses", Why::Malformed("addresses or networks such as 10.1.0.0/16")));
         }
         let caller = caller.clone();

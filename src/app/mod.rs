@@ -12,6 +12,7 @@ pub mod customers;
 pub mod document;
 pub mod hashing;
 pub mod housekeeping;
+pub mod keys;
 pub mod load;
 pub mod profiles;
 pub mod providers;

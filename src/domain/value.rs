@@ -1,5 +1,7 @@
 //! Small values with a rule each.
 
+use std::net::IpAddr;
+
 use super::error::Why;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
@@ -75,6 +77,37 @@ impl Page {
     }
 }
 
+/// A network: `10.1.0.0/16`, `fd00::/8`, or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    base: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    /// Reads a network.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
+        let base = base.parse::<IpAddr>().ok()?;
+        let most = if base.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
+        (bits <= most).then_some(Self { base, bits })
+    }
+
+    /// Whether `address` lies in it; an IPv4 address in IPv6's clothes counts as what it is.
+    pub fn contains(self, address: IpAddr) -> bool {
+        match (self.base, address.to_canonical()) {
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                self.bits == 0 || base.to_bits() >> (32 - self.bits) == address.to_bits() >> (32 - self.bits)
+            }
+            (IpAddr::V6(base), IpAddr::V6(address)) => {
+                self.bits == 0 || base.to_bits() >> (128 - self.bits) == address.to_bits() >> (128 - self.bits)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Text that is left over from a template: `<client id here>`, `YOUR_CLIENT_ID`, `${SECRET}`.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
@@ -119,6 +152,23 @@ mod tests {
         }
         for text in ["0oa1b2c3", "a<b", "yours-truly"] {
             assert!(!is_placeholder(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let inside = |network: &str, address: &str| {
+            Network::parse(network).expect("a network").contains(address.parse().expect("an address"))
+        };
+        assert!(inside("10.1.0.0/16", "10.1.255.3"));
+        assert!(!inside("10.1.0.0/16", "10.2.0.1"));
+        assert!(inside("0.0.0.0/0", "192.0.2.1"));
+        assert!(inside("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(inside("fd00::/8", "fd12::1"));
+        assert!(inside("::/0", "2001:db8::1"));
+        assert!(!inside("fd00::/8", "10.0.0.1"));
+        for bad in ["", "10.0.0.0/33", "ten", "10.0.0.0/-1", "::1/129"] {
+            assert!(Network::parse(bad).is_none(), "{bad}");
         }
     }
 

@@ -148,3 +148,20 @@ pub fn lose(tx: &Tx<'_>, id: i64, reason: &str) -> Result<()> {
         .execute(params![id, tx.now.0, reason])?;
     Ok(())
 }
+
+/// Connections whose sealed input does not open, by id.
+pub fn unopenable(read: &Read<'_>) -> Result<Vec<i64>> {
+    let mut statement = read
+        .conn
+        .prepare("SELECT id, input_key_id, input_sealed FROM connections WHERE input_sealed IS NOT NULL ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let sealed = super::seal::Sealed { key_id: row.get(1)?, bytes: row.get(2)? };
+        if read.sealer.open(INPUT, &id.to_string(), &sealed).is_err() {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}

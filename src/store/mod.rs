@@ -145,6 +145,11 @@ struct Inner {
     _hold: Hold,
 }
 
+/// The version of the SQLite library.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The database file in a data directory.
 pub fn database_path(dir: &Path) -> PathBuf {
     dir.join("grantry.db")

@@ -1,0 +1,110 @@
+//! The command line's side of the HTTP API.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    Failed,
+    open::{RunFile, open},
+};
+use crate::{config::Config, domain::Secret, http, store::Hold};
+
+/// A way to a server: the one that holds the data folder, or one of our own for as long as the command needs.
+pub(super) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Secret,
+    own: Option<http::Stop>,
+}
+
+/// How long a request may take. A load of thousands of new secrets hashes each of them.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+impl Client {
+    /// Finds the server of the data folder, or starts one.
+    pub(super) async fn connect(config: &Config) -> Result<Self, Failed> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .tls_certs_only(std::iter::empty::<reqwest::Certificate>());
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = http.build().map_err(Failed::new)?;
+        if config.data.is_dir() && Hold::take(&config.data).is_err() {
+            if let Some((url, token)) = RunFile::read(&config.data) {
+                return Ok(Self { http, url, token, own: None });
+            }
+        }
+        let opened = open(config)?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let (app, surface) = opened.start(config, config.listen)?;
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let served = http::serve(Arc::new(app), surface, listener, 1, Duration::from_secs(1), move |stop| {
+            let _ = ready.send(stop);
+        });
+        http::spawn(async move { drop(served.await) });
+        let stop = is_ready.await.map_err(|_| Failed::new("the database could not be served"))?;
+        Ok(Self { http, url: format!("http://{address}"), token: opened.run.text().clone(), own: Some(stop) })
+    }
+
+    /// Ends a server of our own.
+    pub(super) async fn close(self) {
+        if let Some(stop) = self.own {
+            stop.stop().await;
+        }
+    }
+
+    /// A request to `path`, with the credential on it.
+    pub(super) fn request(&self, method: &str, path: &str) -> Result<reqwest::RequestBuilder, Failed> {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(Failed::new)?;
+        Ok(self.http.request(method, format!("{}{path}", self.url)).bearer_auth(self.token.expose()))
+    }
+
+    /// Sends a request and answers its JSON; a refusal becomes the sentence in it.
+    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failed> {
+        let answer = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(|error| unreachable(&error))?;
+        let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+        if status.is_success() { Ok(value) } else { Err(refusal(status.as_u16(), &value)) }
+    }
+
+    /// GET.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.send(self.request("GET", path)?).await
+    }
+
+    /// DELETE.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failed> {
+        self.send(self.request("DELETE", path)?).await
+    }
+
+    /// A JSON body.
+    pub(super) async fn send_json(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
+        self.send(self.request(method, path)?.json(body)).await
+    }
+}
+
+/// The sentence of a refusal, in whichever dialect it came.
+pub(super) fn refusal(status: u16, body: &Value) -> Failed {
+    let sentence = ["message", "errorMessage", "error_description"].iter().find_map(|key| body[*key].as_str());
+    match sentence {
+        Some("Not found") => Failed::new("there is no such thing"),
+        Some(sentence) => Failed::new(sentence),
+        None => Failed::new(format_args!("the server answered {status}")),
+    }
+}
+
+fn unreachable(error: &reqwest::Error) -> Failed {
+    Failed::new(format_args!(
+        "the server that holds this data folder does not answer ({}); if it is just starting or stopping, try again",
+        if error.is_timeout() { "too slow" } else { "connection failed" }
+    ))
+}
+
+/// A segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,165 @@
+//! The command line: one file per command family.
+//!
+//! A command is one more client of the HTTP API. Where a server holds the data folder, the command talks to it with the
+//! credential that the server left there; where none does, the command takes the folder itself and serves it for as long
+//! as it needs, on a port of its own that nobody else knows the credential of. Either way the same code runs.
+
+mod admin;
+mod api_token;
+mod application;
+mod client;
+mod keys;
+mod load;
+mod open;
+mod print;
+mod profile;
+mod provider;
+mod serve;
+mod settings;
+mod user;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, Values},
+    http,
+};
+use client::Client;
+
+/// Keeps your OAuth apps, connects accounts to them, and hands out access tokens that work.
+#[derive(Debug, Parser)]
+#[command(name = "grantry", version, max_term_width = 110)]
+struct Cli {
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server. This is what `grantry` alone does.
+    Serve,
+    /// Look after API tokens: credentials for the HTTP API.
+    #[command(subcommand)]
+    ApiToken(api_token::Command),
+    /// Look after users of the admin page and the API.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Get into the admin page.
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Look after profiles: your client ids and secrets at providers.
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Look after client applications: programs that use this server.
+    #[command(subcommand)]
+    Application(application::Command),
+    /// Load a document of OAuth configurations: adds and updates profiles, deletes nothing.
+    Load(load::Load),
+    /// Look after providers: the catalogue, and those of your own.
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// Look at the keys that seal secrets.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(settings::Command),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command failed, in one sentence for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Failed(String);
+
+impl Failed {
+    fn new(what: impl std::fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+macro_rules! failed_from {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failed {
+            fn from(error: $error) -> Self {
+                Self::new(error)
+            }
+        }
+    )*};
+}
+failed_from!(
+    config::ConfigError,
+    crate::store::OpenError,
+    crate::store::seal::KeyError,
+    crate::domain::Error,
+    std::io::Error
+);
+
+/// What a command may use.
+struct Context {
+    config: Config,
+    values: Values,
+    out: print::Out,
+}
+
+/// Reads the command line and does what it says. 0: done; 1: it failed, with a sentence on standard error; 2: it was not
+/// understood.
+pub fn main() -> ExitCode {
+    let command = config::arguments(Cli::command());
+    let matches = command.get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match run(cli, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "grantry: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
+    let out = print::Out { json: cli.json };
+    let command = cli.command.unwrap_or(Command::Serve);
+    if let Command::Completions { shell } = command {
+        clap_complete::generate(shell, &mut config::arguments(Cli::command()), "grantry", &mut std::io::stdout());
+        return Ok(());
+    }
+    let values = Values::collect(matches, |name| std::env::var(name).ok())?;
+    let context = Context { config: values.config()?, values, out };
+    match command {
+        Command::Serve => serve::serve(&context),
+        Command::Config(command) => settings::run(&context, &command),
+        Command::Completions { .. } => Ok(()),
+        Command::ApiToken(command) => with_client(&context, async |client| api_token::run(&context, client, command).await),
+        Command::User(command) => with_client(&context, async |client| user::run(&context, client, command).await),
+        Command::Admin(command) => with_client(&context, async |client| admin::run(&context, client, command).await),
+        Command::Profile(command) => with_client(&context, async |client| profile::run(&context, client, command).await),
+        Command::Application(command) => {
+            with_client(&context, async |client| application::run(&context, client, command).await)
+        }
+        Command::Load(command) => with_client(&context, async |client| load::run(&context, client, command).await),
+        Command::Provider(command) => with_client(&context, async |client| provider::run(&context, client, command).await),
+        Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
+    }
+}
+
+fn with_client(context: &Context, work: impl AsyncFnOnce(&Client) -> Result<(), Failed>) -> Result<(), Failed> {
+    http::run(async {
+        let client = Client::connect(&context.config).await?;
+        let done = work(&client).await;
+        client.close().await;
+        done
+    })
+}

@@ -1,0 +1,445 @@
+//! Every setting once: its name as a flag, a variable and a key of the file, its default, its unit, what it is for.
+//!
+//! A flag goes before a variable, a variable before the file, the file before the default. `--public-url`,
+//! `GRANTRY_PUBLIC_URL` and `public-url = "…"` are the same setting.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgMatches, Command, parser::ValueSource};
+
+use crate::domain::value::Network;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key in the file, and the flag without its dashes.
+    pub key: &'static str,
+    /// What stands for the value in the help.
+    pub value: &'static str,
+    /// The value where nobody gives one; `None`: none.
+    pub default: Option<&'static str>,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The variable of the environment: `GRANTRY_PUBLIC_URL`.
+    pub fn variable(&self) -> String {
+        format!("GRANTRY_{}", self.key.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+/// All settings, in the order of the help.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data",
+        value: "DIR",
+        default: Some("grantry-data"),
+        help: "Folder of the database, the key and the lock. Made at first start, for its owner's eyes only (0700).",
+    },
+    Setting {
+        key: "listen",
+        value: "ADDRESS:PORT",
+        default: Some("127.0.0.1:8080"),
+        help: "Where to take connections. Port 0 takes a free one. Anything but loopback needs a trusted proxy in front, \
+               or --insecure-http.",
+    },
+    Setting {
+        key: "public-url",
+        value: "URL",
+        default: None,
+        help: "Where clients find this server, as they write it: scheme, host, port. Redirect URIs and links are built \
+               from it. Without it: http:// and the address of --listen.",
+    },
+    Setting {
+        key: "trusted-proxy",
+        value: "NETWORKS",
+        default: None,
+        help: "Networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Host count: 10.0.0.0/8,::1. From \
+               anybody else they are ignored.",
+    },
+    Setting {
+        key: "insecure-http",
+        value: "true|false",
+        default: Some("false"),
+        help: "Take plain HTTP on an address that others can reach. Credentials then travel in clear.",
+    },
+    Setting {
+        key: "secrets",
+        value: "sealed|hashed",
+        default: Some("sealed"),
+        help: "How client secrets of providers are kept. sealed: hashed and encrypted, so that accounts can be connected. \
+               hashed: only hashed, so that they can be compared and nothing else.",
+    },
+    Setting {
+        key: "key-file",
+        value: "FILE",
+        default: None,
+        help: "The file of the keys that seal secrets. Without it: grantry-keys in systemd's credentials directory where \
+               there is one, else keys in the data folder, made at first start. GRANTRY_KEYS may hold the file's text \
+               instead.",
+    },
+    Setting {
+        key: "flow-services",
+        value: "true|false",
+        default: Some("true"),
+        help: "Whether the OAuth configuration services (the Flow dialect) do their work.",
+    },
+    Setting {
+        key: "access-token-life",
+        value: "SECONDS",
+        default: Some("3600"),
+        help: "How long an access token of a client application lives: 60 to 86400 seconds.",
+    },
+    Setting {
+        key: "max-upload",
+        value: "BYTES",
+        default: Some("10485760"),
+        help: "The most bytes of a client application's file: 1024 to 104857600.",
+    },
+    Setting {
+        key: "profile-calls-per-minute",
+        value: "CALLS",
+        default: Some("0"),
+        help: "How many calls to /api/custom_oauth_profiles each caller may send in a minute; 0: any number.",
+    },
+    Setting {
+        key: "admin-name",
+        value: "NAME",
+        default: Some("admin"),
+        help: "Name of the administrator whom a first start makes when GRANTRY_ADMIN_PASSWORD_FILE names a file with the \
+               password; nobody is made once there is an administrator.",
+    },
+    Setting {
+        key: "admin-password-file",
+        value: "FILE",
+        default: None,
+        help: "The file with that password, in its first line.",
+    },
+    Setting {
+        key: "log-format",
+        value: "human|json",
+        default: Some("human"),
+        help: "How the log is written, to standard error.",
+    },
+    Setting {
+        key: "log-level",
+        value: "LEVEL",
+        default: Some("info"),
+        help: "What is logged: error, warn, info, debug, trace, or a filter such as grantry=debug.",
+    },
+    Setting {
+        key: "stop-within",
+        value: "SECONDS",
+        default: Some("20"),
+        help: "How long requests under way may take once the server is told to stop: 0 to 600 seconds.",
+    },
+];
+
+/// The name of the flag that names the file of settings.
+const CONFIG: &str = "config";
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A flag.
+    Flag,
+    /// A variable of the environment.
+    Variable(String),
+    /// The file.
+    File(PathBuf),
+    /// Nobody gave one.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Why the settings cannot be used. Printed, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The values of all settings, as text, with their sources.
+#[derive(Debug)]
+pub struct Values(BTreeMap<&'static str, (String, Source)>);
+
+/// What the settings come to.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of the database, the key and the lock.
+    pub data: PathBuf,
+    /// Where to take connections.
+    pub listen: SocketAddr,
+    /// Where clients find this server; `None`: at `listen`.
+    pub public_url: Option<String>,
+    /// Networks whose forwarding headers count.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether client secrets of providers are kept hashed only.
+    pub hashed_only: bool,
+    /// The file of the keys; `None`: in its usual place.
+    pub key_file: Option<PathBuf>,
+    /// Whether the Flow dialect does its work.
+    pub flow_services: bool,
+    /// Seconds.
+    pub access_token_life_s: u32,
+    /// Bytes.
+    pub most_upload: u64,
+    /// Calls a minute; 0: any number.
+    pub profile_calls_per_minute: u32,
+    /// Name of the administrator made at a first start.
+    pub admin_name: String,
+    /// The file with that one's password.
+    pub admin_password_file: Option<PathBuf>,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    /// What is logged.
+    pub log_level: String,
+    /// Seconds.
+    pub stop_within_s: u16,
+}
+
+/// The settings as arguments of a command.
+pub fn arguments(command: Command) -> Command {
+    let config = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .global(true)
+        .help("A TOML file of settings, each key named as its flag: listen = \"127.0.0.1:8080\". [env: GRANTRY_CONFIG]");
+    SETTINGS.iter().fold(command.arg(config), |command, setting| {
+        let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let help = format!("{}{default} [env: {}]", setting.help, setting.variable());
+        command.arg(Arg::new(setting.key).long(setting.key).value_name(setting.value).global(true).help(help))
+    })
+}
+
+impl Values {
+    /// Collects the values from flags, environment and file.
+    pub fn collect(flags: &ArgMatches, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let path = flags.get_one::<String>(CONFIG).cloned().or_else(|| environment("GRANTRY_CONFIG"));
+        let file = path.map(|path| read_file(Path::new(&path)).map(|file| (PathBuf::from(path), file))).transpose()?;
+        let mut values = BTreeMap::new();
+        for setting in SETTINGS {
+            let flag = flags
+                .get_one::<String>(setting.key)
+                .filter(|_| flags.value_source(setting.key) == Some(ValueSource::CommandLine));
+            let variable = setting.variable();
+            let found = if let Some(flag) = flag {
+                Some((flag.clone(), Source::Flag))
+            } else if let Some(value) = environment(&variable) {
+                Some((value, Source::Variable(variable)))
+            } else if let Some((path, value)) =
+                file.as_ref().and_then(|(path, file)| Some((path, file.get(setting.key)?)))
+            {
+                Some((value.clone(), Source::File(path.clone())))
+            } else {
+                setting.default.map(|default| (default.to_owned(), Source::Default))
+            };
+            if let Some(found) = found {
+                values.insert(setting.key, found);
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// Each setting that has a value: key, value, source.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str, &Source)> {
+        self.0.iter().map(|(key, (value, source))| (*key, value.as_str(), source))
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|(value, _)| value.as_str())
+    }
+
+    fn read<T>(&self, key: &str, form: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ConfigError> {
+        let Some((value, source)) = self.0.get(key) else { return Ok(None) };
+        match read(value.trim()) {
+            Some(value) => Ok(Some(value)),
+            None => Err(ConfigError(format!("{key} (from {source}): {value:?} is not {form}"))),
+        }
+    }
+
+    fn need<T>(&self, key: &str, form: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        self.read(key, form, read)?.ok_or_else(|| ConfigError(format!("{key} has no value")))
+    }
+
+    /// What the values come to, each checked.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let flag = |text: &str| match text {
+            "true" | "1" | "yes" => Some(true),
+            "false" | "0" | "no" => Some(false),
+            _ => None,
+        };
+        let within = |least: u64, most: u64| {
+            move |text: &str| text.parse::<u64>().ok().filter(|n| (least..=most).contains(n))
+        };
+        let listen: SocketAddr = self.need("listen", "an address and a port such as 127.0.0.1:8080", |t| t.parse().ok())?;
+        let public_url = self.read("public-url", "an http or https URL without a path", public_url)?;
+        let trusted_proxies = self
+            .read("trusted-proxy", "a list of networks such as 10.0.0.0/8,::1", networks)?
+            .unwrap_or_default();
+        let insecure = self.need("insecure-http", "true or false", flag)?;
+        if !listen.ip().is_loopback() && trusted_proxies.is_empty() && !insecure {
+            return Err(ConfigError(format!(
+                "listen: {listen} can be reached by others, and this server speaks plain HTTP: put a proxy with TLS in \
+                 front and name it with --trusted-proxy, or say --insecure-http=true"
+            )));
+        }
+        Ok(Config {
+            data: self.need("data", "a folder", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?,
+            listen,
+            public_url,
+            trusted_proxies,
+            hashed_only: self.need("secrets", "sealed or hashed", |text| match text {
+                "sealed" => Some(false),
+                "hashed" => Some(true),
+                _ => None,
+            })?,
+            key_file: self.text("key-file").map(PathBuf::from),
+            flow_services: self.need("flow-services", "true or false", flag)?,
+            access_token_life_s: self.need("access-token-life", "a number from 60 to 86400", |text| {
+                within(60, 86_400)(text).and_then(|n| n.try_into().ok())
+            })?,
+            most_upload: self.need("max-upload", "a number from 1024 to 104857600", within(1024, 104_857_600))?,
+            profile_calls_per_minute: self.need("profile-calls-per-minute", "a number up to 1000000", |text| {
+                within(0, 1_000_000)(text).and_then(|n| n.try_into().ok())
+            })?,
+            admin_name: self.need("admin-name", "a name", |text| (!text.is_empty()).then(|| text.to_owned()))?,
+            admin_password_file: self.text("admin-password-file").map(PathBuf::from),
+            log_json: self.need("log-format", "human or json", |text| match text {
+                "human" => Some(false),
+                "json" => Some(true),
+                _ => None,
+            })?,
+            log_level: self.need("log-level", "a level or a filter", |text| (!text.is_empty()).then(|| text.to_owned()))?,
+            stop_within_s: self.need("stop-within", "a number from 0 to 600", |text| {
+                within(0, 600)(text).and_then(|n| n.try_into().ok())
+            })?,
+        })
+    }
+}
+
+fn public_url(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    plain.then(|| url.origin().ascii_serialization())
+}
+
+fn networks(text: &str) -> Option<Vec<Network>> {
+    text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(Network::parse).collect()
+}
+
+/// The settings in a file; an unknown key is an error with a suggestion.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let fail = |what: String| ConfigError(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        // Not the line itself, which may hold anything: its number and the reason.
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        fail(format!("line {line}: {}", error.message()))
+    })?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !SETTINGS.iter().any(|setting| setting.key == key) {
+            let nearest = SETTINGS
+                .iter()
+                .map(|setting| (strsim::jaro_winkler(setting.key, &key.replace('_', "-")), setting.key))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|(likeness, _)| *likeness > 0.75);
+            let hint = nearest.map(|(_, key)| format!("; did you mean {key}?")).unwrap_or_default();
+            return Err(fail(format!("{key} is no setting{hint}")));
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                texts.ok_or_else(|| fail(format!("{key} must be a list of texts")))?.join(",")
+            }
+            _ => return Err(fail(format!("{key} must be a text, a number, true or false"))),
+        };
+        values.insert(key, value);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(args: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let flags = arguments(Command::new("grantry"))
+            .try_get_matches_from(std::iter::once(&"grantry").chain(args))
+            .expect("flags that exist");
+        let variables: BTreeMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Values::collect(&flags, |name| variables.get(name).cloned())?.config()
+    }
+
+    #[test]
+    fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+        let dir = std::env::temp_dir().join(format!("grantry-config-{}", std::process::id()));
+        std::fs::write(&dir, "listen = \"127.0.0.1:1\"\ndata = \"from-file\"\nmax-upload = 2048\n").expect("written");
+        let file = dir.to_str().expect("a plain path");
+        let config = collect(
+            &["--config", file, "--listen", "127.0.0.1:3"],
+            &[("GRANTRY_LISTEN", "127.0.0.1:2"), ("GRANTRY_DATA", "from-variable")],
+        );
+        std::fs::remove_file(&dir).expect("removed");
+        let config = config.expect("fine settings");
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.data, PathBuf::from("from-variable"));
+        assert_eq!(config.most_upload, 2048);
+        assert_eq!(config.access_token_life_s, 3600);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_a_suggestion() {
+        let path = std::env::temp_dir().join(format!("grantry-unknown-{}", std::process::id()));
+        std::fs::write(&path, "public_ulr = \"https://a.example\"\n").expect("written");
+        let error = collect(&["--config", path.to_str().expect("a plain path")], &[]).expect_err("unknown").to_string();
+        std::fs::remove_file(&path).expect("removed");
+        assert!(error.contains("public_ulr is no setting; did you mean public-url?"), "{error}");
+    }
+
+    #[test]
+    fn values_are_checked_and_name_their_source() {
+        let error = |args: &[&str]| collect(args, &[]).expect_err("refused").to_string();
+        assert!(error(&["--listen", "8080"]).starts_with("listen (from flag): \"8080\" is not an address"));
+        assert!(error(&["--secrets", "clear"]).contains("sealed or hashed"));
+        assert!(error(&["--access-token-life", "59"]).contains("60 to 86400"));
+        assert!(error(&["--public-url", "https://a.example/path"]).contains("without a path"));
+        assert!(error(&["--trusted-proxy", "10.0.0.0/33"]).contains("networks"));
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_a_proxy_or_a_word() {
+        assert!(collect(&["--listen", "0.0.0.0:80"], &[]).is_err());
+        assert!(collect(&["--listen", "0.0.0.0:80", "--insecure-http", "true"], &[]).is_ok());
+        assert!(collect(&["--listen", "0.0.0.0:80", "--trusted-proxy", "10.0.0.1"], &[]).is_ok());
+        assert!(collect(&["--listen", "[::1]:80"], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_public_url_is_written_one_way() {
+        assert_eq!(public_url("https://Grantry.Example:443/").as_deref(), Some("https://grantry.example"));
+        assert_eq!(public_url("http://127.0.0.1:8080").as_deref(), Some("http://127.0.0.1:8080"));
+    }
+}

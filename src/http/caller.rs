@@ -1,0 +1,160 @@
+//! Who sends a request: reads the credential, lets `app` make a caller of it, and holds the door of every route.
+
+use actix_web::{
+    FromRequest, HttpMessage as _, HttpRequest,
+    body::{BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{Method, header},
+    middleware::Next,
+    web,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{
+    Surface,
+    problem::Failure,
+    security::{address, request_id},
+};
+use crate::{
+    app::{
+        App,
+        access::{Caller, Origin, Shown},
+    },
+    domain::{Error, Rejection, Secret, user::Scope},
+};
+
+/// What a route asks of whoever comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: anybody may.
+    Nothing,
+    /// A good credential, whatever its scopes.
+    Caller,
+    /// A credential with this scope.
+    Scope(Scope),
+}
+
+/// The name of the session's cookie: with `__Host-` where TLS is.
+pub fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-grantry" } else { "grantry" }
+}
+
+/// The middleware of every route: nothing of the request is looked at before the caller may.
+pub async fn guard<B: MessageBody + 'static>(
+    needs: Needs,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let origin = Origin { request_id: request_id(&request), address: address(&request) };
+    request.extensions_mut().insert(origin.clone());
+    if needs != Needs::Nothing {
+        let admitted = match shown(&request) {
+            Ok(shown) => admit(&request, shown, origin, needs).await,
+            Err(error) => Err(error),
+        };
+        match admitted {
+            Ok(caller) => drop(request.extensions_mut().insert(caller)),
+            Err(error) => return Ok(request.error_response(Failure::from(error)).map_into_boxed_body()),
+        }
+    }
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+async fn admit(request: &ServiceRequest, shown: Option<Shown>, origin: Origin, needs: Needs) -> Result<Caller, Error> {
+    let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
+    let caller = app.authenticate(shown, origin).await?;
+    match needs {
+        Needs::Scope(scope) => caller.need(scope).map(|()| caller),
+        Needs::Caller | Needs::Nothing => Ok(caller),
+    }
+}
+
+/// The credential that a request shows: `Authorization` (Bearer, Basic), `appKey`, or the session's cookie.
+fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
+    const BAD: Error = Error::Unauthenticated(Rejection::Bad);
+    if request.query_string().split('&').any(|pair| pair.split('=').next() == Some("appKey")) {
+        return Err(Error::Unauthenticated(Rejection::InUrl));
+    }
+    let headers = request.headers();
+    let mut given = headers.get_all(header::AUTHORIZATION).map(authorization);
+    let mut keys = headers.get_all("appkey").map(|key| {
+        key.to_str().map(|key| Shown::Token(Secret::new(key.trim()))).map_err(|_| BAD)
+    });
+    match (given.next(), keys.next()) {
+        (Some(one), None) if given.next().is_none() => return one.map(Some),
+        (None, Some(one)) if keys.next().is_none() => return one.map(Some),
+        (None, None) => {}
+        // Two credentials: which one was meant is not ours to guess.
+        _ => return Err(BAD),
+    }
+    let Some(surface) = request.app_data::<web::Data<Surface>>() else { return Ok(None) };
+    let Some(cookie) = request.cookie(cookie_name(surface.secure)) else { return Ok(None) };
+    if !is_same_origin(request, surface) {
+        return Err(Error::Unauthenticated(Rejection::CrossSite));
+    }
+    Ok(Some(Shown::Session(Secret::new(cookie.value()))))
+}
+
+fn authorization(value: &header::HeaderValue) -> Result<Shown, Error> {
+    const BAD: Error = Error::Unauthenticated(Rejection::Bad);
+    let (scheme, rest) = value.to_str().map_err(|_| BAD)?.trim().split_once(' ').ok_or(BAD)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Shown::Token(Secret::new(rest.trim())));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(BAD);
+    }
+    let (name, password) = basic(rest.trim()).ok_or(BAD)?;
+    Ok(Shown::Basic { name, password })
+}
+
+/// Name and password of RFC 7617.
+pub fn basic(encoded: &str) -> Option<(String, Secret)> {
+    let decoded = zeroize::Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let (name, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((name.to_owned(), Secret::new(password)))
+}
+
+/// A browser sends a session's cookie by itself, so a request that changes something must come from our own page:
+/// `Sec-Fetch-Site` says so, or, in browsers without it, `Origin`.
+fn is_same_origin(request: &ServiceRequest, surface: &Surface) -> bool {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return true;
+    }
+    comes_from_own_page(request.headers(), &surface.public_url)
+}
+
+/// Whether the headers of a request say that one of our own pages sent it.
+pub fn comes_from_own_page(headers: &header::HeaderMap, public_url: &str) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == public_url.as_bytes())
+}
+
+/// The caller whom the door let in.
+#[derive(Debug)]
+pub struct Admitted(pub Caller);
+
+impl std::ops::Deref for Admitted {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl FromRequest for Admitted {
+    type Error = Failure;
+    type Future = std::future::Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions().get::<Caller>().cloned();
+        std::future::ready(caller.map(Self).ok_or_else(|| Error::internal("a route without a door").into()))
+    }
+}
+
+/// Where the request comes from, for routes that need no caller.
+pub fn origin(request: &HttpRequest) -> Result<Origin, Failure> {
+    request.extensions().get::<Origin>().cloned().ok_or_else(|| Error::internal("a route without a door").into())
+}

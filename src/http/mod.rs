@@ -1,0 +1,114 @@
+//! The surfaces: parse, call one use case, dress the answer. No rule lives here.
+
+pub mod accept;
+pub mod admin;
+pub mod body;
+pub mod caller;
+pub mod oracle;
+pub mod problem;
+pub mod routes;
+pub mod security;
+pub mod site;
+pub mod thingworx;
+pub mod time;
+pub mod token_endpoint;
+pub mod workato;
+pub mod xml;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App as Actix, HttpServer, Scope,
+    dev::ServerHandle,
+    middleware::from_fn,
+    web,
+};
+
+use crate::{app::App, domain::value::Network};
+use problem::{Dress, no_route, render};
+use routes::{RouteInfo, Routes};
+
+/// What the surfaces need to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct Surface {
+    /// Where clients find this server, without a slash at the end.
+    pub public_url: String,
+    /// Whether that is https: cookies then say so.
+    pub secure: bool,
+    /// Networks whose `X-Forwarded-*` headers count.
+    pub trusted_proxies: Vec<Network>,
+    /// How many calls a minute each caller may send to the profile calls; 0: as many as it likes.
+    pub profile_calls_per_minute: u32,
+}
+
+/// All routes of all surfaces.
+pub fn all_routes() -> Vec<RouteInfo> {
+    surfaces().into_iter().flat_map(|(_, _, routes)| routes.list().to_vec()).collect()
+}
+
+/// Each surface: its prefix, its dress, its routes.
+fn surfaces() -> Vec<(&'static str, Dress, Routes)> {
+    vec![
+        ("/api", workato::dress, admin::routes(workato::routes())),
+        ("/Thingworx", thingworx::dress, thingworx::routes()),
+        ("/documents/api/1.2", oracle::dress, oracle::routes()),
+        ("/oauth", token_endpoint::dress, token_endpoint::routes()),
+        ("", site::dress, site::routes()),
+    ]
+}
+
+fn scope(prefix: &'static str, routes: Routes) -> Scope {
+    routes.into_resources().into_iter().fold(web::scope(prefix), Scope::service).default_service(web::to(no_route))
+}
+
+/// Runs a future that serves, or talks to what serves.
+pub fn run<F: Future>(future: F) -> F::Output {
+    actix_web::rt::System::new().block_on(future)
+}
+
+/// Lets a future run beside others, on the thread of [`run`].
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    drop(actix_web::rt::spawn(future));
+}
+
+/// Stops a server from within.
+#[derive(Clone)]
+pub struct Stop(ServerHandle);
+
+impl Stop {
+    /// Finishes the requests under way and stops.
+    pub async fn stop(&self) {
+        self.0.stop(true).await;
+    }
+}
+
+/// Serves until the process is told to stop (SIGINT, SIGTERM), then finishes the requests under way.
+///
+/// `ready` is called once connections are taken, with what stops the server from within.
+pub async fn serve(
+    app: Arc<App>,
+    surface: Surface,
+    listener: TcpListener,
+    workers: usize,
+    stop_within: Duration,
+    ready: impl FnOnce(Stop),
+) -> std::io::Result<()> {
+    let app = web::Data::from(app);
+    let surface = web::Data::new(surface);
+    let server = HttpServer::new(move || {
+        let mut actix = Actix::new().app_data(app.clone()).app_data(surface.clone()).wrap(from_fn(security::frame));
+        for (prefix, dress, routes) in surfaces() {
+            let dressed = from_fn(move |request, next| render(dress, request, next));
+            actix = actix.service(scope(prefix, routes).wrap(dressed));
+        }
+        actix
+    })
+    .workers(workers)
+    .worker_max_blocking_threads(4)
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(stop_within.as_secs())
+    .listen(listener)?
+    .run();
+    ready(Stop(server.handle()));
+    server.await
+}

@@ -1,0 +1,347 @@
+//! What went wrong, on its way out.
+//!
+//! A handler answers `Result<HttpResponse, Failure>`; each scope has one [`Dress`] that turns *every* failure in it into
+//! that scope's own shape: a domain error, a bad path, an unknown route, a wrong method, a panic. It is logged here, once,
+//! without anything that the caller sent.
+
+use std::panic::AssertUnwindSafe;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderValue},
+    },
+    middleware::Next,
+};
+use futures_util::FutureExt as _;
+
+use super::security::request_id;
+use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why};
+
+/// Why a request was not served.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened.
+    pub kind: Kind,
+    /// What a dialect wants to say with it: fields of its own error shape.
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Kind {
+    /// A use case said no.
+    Domain(Error),
+    /// The resource has no such method; it has these.
+    Method(String),
+    /// The body is not of this media type, or it is encoded.
+    MediaType(&'static str),
+    /// None of the media types that the caller accepts is offered; these are.
+    Accept(&'static str),
+    /// The body did not come in time.
+    Timeout,
+    /// The body or the head is broken; in these words.
+    Broken(&'static str),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Kind::Domain(error).into()
+    }
+}
+
+impl From<Kind> for Failure {
+    fn from(kind: Kind) -> Self {
+        Self { kind, facts: serde_json::Map::new() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// Bare: the scope's dress makes the answer.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status())
+    }
+}
+
+impl Failure {
+    /// The failure with one more fact for the dialect's shape.
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The status of RFC 9110 that says it; a dialect may know better.
+    pub fn status(&self) -> StatusCode {
+        match &self.kind {
+            Kind::Domain(error) => match error {
+                Error::Unauthenticated(Rejection::CrossSite) | Error::Forbidden(_) => StatusCode::FORBIDDEN,
+                Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+                Error::NotFound { .. } => StatusCode::NOT_FOUND,
+                Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
+                Error::Invalid(_) => StatusCode::BAD_REQUEST,
+                Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+                Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            Kind::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Kind::Accept(_) => StatusCode::NOT_ACCEPTABLE,
+            Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Kind::Broken(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A word for the log and for machines.
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Domain(error) => match error {
+                Error::Unauthenticated(_) => "unauthenticated",
+                Error::Forbidden(_) => "forbidden",
+                Error::NotFound { .. } => "not_found",
+                Error::Conflict { .. } => "conflict",
+                Error::InUse { .. } => "in_use",
+                Error::Invalid(_) => "invalid",
+                Error::TooLarge { .. } => "too_large",
+                Error::TooMany { .. } => "too_many",
+                Error::Unavailable { .. } => "unavailable",
+                Error::Internal(_) => "internal",
+            },
+            Kind::Method(_) => "method_not_allowed",
+            Kind::MediaType(_) => "unsupported_media_type",
+            Kind::Accept(_) => "not_acceptable",
+            Kind::Timeout => "timeout",
+            Kind::Broken(_) => "broken",
+        }
+    }
+
+    /// The faults of the input, where it is at fault.
+    pub fn faults(&self) -> &[Fault] {
+        match &self.kind {
+            Kind::Domain(Error::Invalid(faults)) => faults,
+            _ => &[],
+        }
+    }
+
+    /// Puts on `headers` what RFC 9110 wants beside the status: `Retry-After`, `Allow`, `WWW-Authenticate`,
+    /// `Accept-Encoding`. Every dress calls this.
+    pub fn headers(&self, headers: &mut HeaderMap) {
+        match &self.kind {
+            Kind::Domain(Error::TooMany { retry_after } | Error::Unavailable { retry_after, .. }) => {
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            Kind::Domain(Error::Unauthenticated(rejection)) if *rejection != Rejection::CrossSite => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"grantry\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+                let basic = HeaderValue::from_static("Basic realm=\"grantry\", charset=\"UTF-8\"");
+                headers.append(header::WWW_AUTHENTICATE, basic);
+            }
+            Kind::Method(allow) => {
+                if let Ok(allow) = HeaderValue::from_str(allow) {
+                    headers.insert(header::ALLOW, allow);
+                }
+            }
+            Kind::MediaType("identity") => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a dress may look at: the head of the request, in a form that outlives it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The request's id.
+    pub request_id: String,
+    /// `Accept`, `Accept-Language` and the other headers.
+    pub headers: HeaderMap,
+}
+
+/// Turns a failure into a scope's own shape.
+pub type Dress = fn(&Failure, &Asked) -> HttpResponse;
+
+/// The middleware of a scope: serves, and dresses what fails.
+pub async fn render<B: MessageBody + 'static>(
+    dress: Dress,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let asked = Asked { request_id: request_id(&request), headers: request.headers().clone() };
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        let failure = Failure::from(Kind::MediaType("identity"));
+        return Ok(request.into_response(dressed(dress, &failure, &asked)));
+    }
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(Ok(answer)) => {
+            let status = answer.status();
+            if !(status.is_client_error() || status.is_server_error()) {
+                return Ok(answer.map_into_boxed_body());
+            }
+            let Some(error) = answer.response().error() else { return Ok(answer.map_into_boxed_body()) };
+            let answer_again = with_failure(error, |failure| dressed(dress, failure, &asked));
+            Ok(answer.into_response(answer_again))
+        }
+        Ok(Err(error)) => {
+            let answer = with_failure(&error, |failure| dressed(dress, failure, &asked));
+            Err(InternalError::from_response("failed", answer).into())
+        }
+        Err(_) => {
+            let failure = Failure::from(Error::internal("a panic in a handler"));
+            Err(InternalError::from_response("panic", dressed(dress, &failure, &asked)).into())
+        }
+    }
+}
+
+/// Our own failure inside an error, or the one that says the same.
+fn with_failure<T>(error: &actix_web::Error, f: impl FnOnce(&Failure) -> T) -> T {
+    if let Some(failure) = error.as_error::<Failure>() {
+        return f(failure);
+    }
+    let status = error.as_response_error().status_code();
+    f(&match status {
+        StatusCode::NOT_FOUND => Failure::from(Error::not_found(Noun::Path, "")),
+        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge { limit: 0 }.into(),
+        StatusCode::REQUEST_TIMEOUT => Kind::Timeout.into(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Kind::MediaType("another media type").into(),
+        _ if status.is_client_error() => Kind::Broken("the request is malformed").into(),
+        _ => Error::internal("an error of the HTTP layer").into(),
+    })
+}
+
+fn dressed(dress: Dress, failure: &Failure, asked: &Asked) -> HttpResponse {
+    let status = failure.status();
+    match &failure.kind {
+        Kind::Domain(Error::Internal(what)) => tracing::error!(error = failure.name(), what, "request failed"),
+        _ if status.is_server_error() => tracing::error!(error = failure.name(), "request failed"),
+        _ => tracing::info!(error = failure.name(), status = status.as_u16(), "request refused"),
+    }
+    let mut answer = dress(failure, asked);
+    failure.headers(answer.headers_mut());
+    answer
+}
+
+/// What answers where no route does.
+pub async fn no_route(_: HttpRequest) -> Result<HttpResponse, Failure> {
+    Err(Error::not_found(Noun::Path, "").into())
+}
+
+/// One sentence for a person, in English: the facts of a failure in words.
+pub fn sentence(failure: &Failure) -> String {
+    match &failure.kind {
+        Kind::Domain(error) => error_sentence(error),
+        Kind::Method(allow) => format!("Method not allowed; this resource has {allow}"),
+        Kind::MediaType("identity") => "The request body must not be compressed: send it without Content-Encoding".to_owned(),
+        Kind::MediaType(expected) => format!("Unsupported media type: send the body as {expected}"),
+        Kind::Accept(offered) => format!("Not acceptable: this resource offers {offered}"),
+        Kind::Timeout => "The request body did not arrive in time".to_owned(),
+        Kind::Broken(what) => (*what).to_owned(),
+    }
+}
+
+fn error_sentence(error: &Error) -> String {
+    match error {
+        Error::Unauthenticated(rejection) => match rejection {
+            Rejection::Missing => "Unauthorized: a credential is needed".to_owned(),
+            Rejection::Bad => "Unauthorized: this credential is unknown, expired or revoked".to_owned(),
+            Rejection::InUrl => {
+                "Unauthorized: a credential in the URL ends up in logs; send it in the header appKey".to_owned()
+            }
+            Rejection::CrossSite => "Forbidden: this request was sent by a page of another site".to_owned(),
+        },
+        Error::Forbidden(scope) => format!("Unauthorized: this credential lacks {scope}"),
+        Error::NotFound { what: Noun::Path, .. } => "Not found".to_owned(),
+        Error::NotFound { what, key } => format!("Not found: {} {key} does not exist", noun(*what)),
+        Error::Conflict { what, name } => format!("{} {name} exists already", noun(*what)),
+        Error::InUse { what, by } => {
+            let by: Vec<String> = by.iter().map(use_phrase).collect();
+            format!("This {} is in use by {}", noun(*what), by.join(" and "))
+        }
+        Error::Invalid(faults) => {
+            let faults: Vec<String> = faults.iter().map(fault_phrase).collect();
+            faults.join("; ")
+        }
+        Error::TooLarge { limit: 0 } => "The request is too large".to_owned(),
+        Error::TooLarge { limit } => format!("The body is larger than {limit} bytes"),
+        Error::TooMany { .. } => "Too many requests: come back later".to_owned(),
+        Error::Unavailable { why, .. } => match why {
+            Outage::Hashing => "The server is busy checking passwords and secrets: try again",
+            Outage::Writer => "The server is busy writing: try again",
+            Outage::Storage => "The database cannot be written just now (disk full or read-only); nothing was changed",
+            Outage::Stopping => "The server is stopping",
+            Outage::Uploads => "The server is busy with uploads: try again",
+        }
+        .to_owned(),
+        Error::Internal(_) => "Server error".to_owned(),
+    }
+}
+
+fn use_phrase(by: &crate::domain::Use) -> String {
+    let plural = if by.count == 1 { "" } else { "s" };
+    format!("{} {}{plural}", by.count, noun(by.what))
+}
+
+/// A noun for people.
+pub fn noun(noun: Noun) -> &'static str {
+    match noun {
+        Noun::Profile => "profile",
+        Noun::Connection => "connection",
+        Noun::Customer => "customer",
+        Noun::Provider => "provider",
+        Noun::ClientApplication => "client application",
+        Noun::ClientApplicationSecret => "client secret",
+        Noun::User => "user",
+        Noun::ApiToken => "API token",
+        Noun::Assignment => "assignment",
+        Noun::Path => "path",
+    }
+}
+
+/// A fault with its place: `name: can't be blank`.
+pub fn fault_phrase(fault: &Fault) -> String {
+    if fault.path.is_empty() { phrase(&fault.why) } else { format!("{}: {}", fault.path, phrase(&fault.why)) }
+}
+
+/// What is wrong with a value, to follow its name.
+pub fn phrase(why: &Why) -> String {
+    match why {
+        Why::Missing | Why::Blank => "can't be blank".to_owned(),
+        Why::WrongType(expected) => format!("must be of type {expected}"),
+        Why::TooLong(most) => format!("is too long (maximum is {most} characters)"),
+        Why::TooShort(least) => format!("is too short (minimum is {least} characters)"),
+        Why::ControlCharacter => "must not have control characters".to_owned(),
+        Why::NotInList => "is not included in the list".to_owned(),
+        Why::NotOneOf(values) => format!("must be one of {}", values.join(", ")),
+        Why::Taken => "has already been taken".to_owned(),
+        Why::Unknown => "is not known here".to_owned(),
+        Why::NotForProvider => "is not taken by this provider".to_owned(),
+        Why::Fixed => "can't be changed".to_owned(),
+        Why::Placeholder => "is a placeholder from a template: put the real value there".to_owned(),
+        Why::Duplicate => "stands there twice".to_owned(),
+        Why::Differs => "is given twice, with different values".to_owned(),
+        Why::Malformed(form) => format!("must be {form}"),
+        Why::Syntax { line, column, what } => format!("malformed JSON at line {line}, column {column}: {what}"),
+        Why::NotUtf8 { offset } => format!("is not UTF-8: the first bad byte is number {}", offset + 1),
+        Why::Ambiguous(choices) => format!("must be given, as several fit: {}", choices.join(", ")),
+        Why::NoneFits => "none fits, and one is needed".to_owned(),
+        Why::NothingToChange => "the request changes nothing".to_owned(),
+        Why::TooMany(most) => format!("are too many (maximum is {most})"),
+        Why::OnlyHashed => "is kept as a hash only, so it can be compared but not used".to_owned(),
+        Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
+    }
+}

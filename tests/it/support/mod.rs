@@ -1,0 +1,271 @@
+//! A server of one's own, and callers as types.
+//!
+//! Every [`Server`] keeps what it answered and what it logged, and when it ends, all of that and its data folder are
+//! searched for the secrets that the tests planted: each text that begins with `PLANTED`.
+
+mod answer;
+mod caller;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use answer::Answer;
+pub use caller::Caller;
+
+/// The beginning of every secret that a test makes up.
+pub const PLANTED: &str = "PLANTED";
+
+/// The program under test.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_grantry"))
+}
+
+/// Everything that servers answered, to be searched at the end.
+#[derive(Default)]
+pub struct Transcript(Mutex<Vec<String>>);
+
+impl Transcript {
+    pub fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+/// A running server with a data folder of its own.
+pub struct Server {
+    child: Child,
+    dir: Arc<TempDir>,
+    pub url: String,
+    http: reqwest::Client,
+    transcript: Arc<Transcript>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Server {
+    /// A server with default settings.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with these flags.
+    pub async fn with(args: &[&str]) -> Self {
+        Self::with_env(args, &[]).await
+    }
+
+    /// A server with these flags and variables.
+    pub async fn with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(dir, args, env).await
+    }
+
+    /// A server on a data folder that is there already.
+    pub async fn on(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let child = spawn(dir.path(), &args, &env);
+        let mut server = Self {
+            child,
+            dir,
+            url: String::new(),
+            http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+            transcript: Arc::default(),
+            args,
+            env,
+        };
+        server.wait_ready().await;
+        server
+    }
+
+    async fn wait_ready(&mut self) {
+        let begun = Instant::now();
+        let run = self.data().join("run.json");
+        loop {
+            if let Ok(text) = fs::read_to_string(&run)
+                && let Ok(value) = serde_json::from_str::<Value>(&text)
+                && value["pid"] == self.child.id()
+            {
+                value["url"].as_str().unwrap().clone_into(&mut self.url);
+                if self.http.get(format!("{}/livez", self.url)).send().await.is_ok() {
+                    return;
+                }
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}: {}", self.log());
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "not ready: {}", self.log());
+            // Polls a file that another process writes: there is nothing to wait on.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The folder that holds the data folder; it goes with its last owner.
+    pub fn dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    /// The id of the server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// What the server printed so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(self.dir.path().join("out")).unwrap_or_default()
+    }
+
+    /// Ends the process as a power cut would, and starts it again on the same data.
+    pub async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.child = spawn(self.dir.path(), &self.args, &self.env);
+        self.wait_ready().await;
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub fn stop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            let pid = self.child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            self.child.wait().unwrap();
+        }
+    }
+
+    /// Runs the command line on this server's data folder.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        let output = cli(&self.data(), args);
+        self.transcript.note(String::from_utf8_lossy(&output.stdout).into_owned());
+        self.transcript.note(String::from_utf8_lossy(&output.stderr).into_owned());
+        output
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    pub fn cli_ok(&self, args: &[&str]) -> String {
+        let output = self.cli(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A caller that shows nothing.
+    pub fn anybody(&self) -> Caller {
+        Caller::new(&self.url, self.http.clone(), Arc::clone(&self.transcript))
+    }
+
+    /// A caller with a new API token that has these scopes.
+    pub fn caller(&self, scopes: &[&str]) -> Caller {
+        let mut args = vec!["api-token", "create", "--name", "a test"];
+        for scope in scopes {
+            args.extend(["--scope", scope]);
+        }
+        self.anybody().bearer(&self.cli_ok(&args))
+    }
+
+    /// A caller that may do everything.
+    pub fn admin(&self) -> Caller {
+        self.caller(&["admin"])
+    }
+
+    /// Looks for planted secrets in everything that came out of this server so far.
+    pub fn assert_nothing_leaked(&self) {
+        let seen = |place: &str, text: &[u8]| {
+            let found = text.windows(PLANTED.len()).position(|window| window == PLANTED.as_bytes());
+            if let Some(at) = found {
+                let from = at.saturating_sub(80);
+                let to = (at + 60).min(text.len());
+                panic!("a planted secret in {place}: {}", String::from_utf8_lossy(&text[from..to]));
+            }
+        };
+        for answer in self.transcript.0.lock().unwrap().iter() {
+            seen("an answer", answer.as_bytes());
+        }
+        for place in ["log", "out"] {
+            let text = fs::read(self.dir.path().join(place)).unwrap_or_default();
+            seen(place, &text);
+            let issued = text.windows(4).any(|window| window == b"gry_");
+            assert!(place == "out" || !issued, "a credential that we issued is in the {place}");
+        }
+        for entry in fs::read_dir(self.data()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path.file_name().is_some_and(|name| name != "run.json") {
+                let bytes = fs::read(&path).unwrap();
+                seen(&path.display().to_string(), &bytes);
+                assert!(!bytes.windows(4).any(|w| w == b"gry_"), "a credential in clear in {}", path.display());
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.assert_nothing_leaked();
+        }
+    }
+}
+
+fn spawn(dir: &Path, args: &[String], env: &[(String, String)]) -> Child {
+    let append = |name: &str| File::options().create(true).append(true).open(dir.join(name)).unwrap();
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.join("data"))
+        .args(args)
+        .envs(env.iter().map(|(k, v)| (k, v)))
+        .stdin(Stdio::null())
+        .stdout(append("out"))
+        .stderr(append("log"))
+        .spawn()
+        .unwrap()
+}
+
+/// Runs the command line on a data folder.
+pub fn cli(data: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command.args(args).arg("--data").arg(data).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Takes the settings of whoever runs the tests out of a command's environment.
+pub fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars() {
+        if name.starts_with("GRANTRY_") || name == "CREDENTIALS_DIRECTORY" {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// A profile's body for dialect 1.
+pub fn profile_body(name: &str, provider: &str) -> Value {
+    serde_json::json!({
+        "name": name,
+        "provider": provider,
+        "data": {"client_id": "example_client_id", "client_secret": format!("{PLANTED}_secret_of_{}", name.len())},
+    })
+}
