@@ -113,7 +113,7 @@ impl Caller {
     }
 
     /// The caller in the audit trail.
-    pub(super) fn actor(&self) -> String {
+    pub fn actor(&self) -> String {
         match &self.who {
             Who::User(user) => format!("user {}", user.id),
             Who::ApiToken { id, .. } => format!("api_token {id}"),

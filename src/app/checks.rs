@@ -13,10 +13,7 @@ use crate::{
         user::Scope,
     },
     oauth::Reach,
-    store::{
-        self,
-        seal::{KeyError, KeyList},
-    },
+    store::{self, seal::KeyList},
 };
 
 /// How many endpoints are knocked at together.
@@ -245,10 +242,7 @@ impl App {
         // Read again: what is in memory works, but the next start would not.
         if let Some(path) = &self.settings.key_file {
             match KeyList::load(path) {
-                Err(error @ (KeyError::Missing(_) | KeyError::Unreadable { .. } | KeyError::Malformed { .. })) => {
-                    faults.push(SetupFault::KeyFile(error.to_string()));
-                }
-                Err(error @ KeyError::Other { .. }) => faults.push(SetupFault::KeyDoesNotFit(error.to_string())),
+                Err(error) => faults.push(SetupFault::KeyFile(error.to_string())),
                 Ok(list) if list.active_id() != expected.0 || list.fingerprint()[..] != expected.1 => {
                     faults.push(SetupFault::KeyDoesNotFit(list.active_id().to_owned()));
                 }

@@ -14,7 +14,7 @@ use crate::{
     app::{App, SecretsMode, Settings, credential::Credential},
     config::Config,
     domain::{Secret, api_token::TokenKind},
-    http::Surface,
+    http::{Surface, workato::limit::ProfileLimit},
     store::{
         self, Db, Hold, OpenError,
         seal::{KeyList, Sealer},
@@ -103,7 +103,7 @@ impl Opened {
             secure: public_url.starts_with("https://"),
             public_url,
             trusted_proxies: config.trusted_proxies.clone(),
-            profile_calls_per_minute: config.profile_calls_per_minute,
+            profile_limit: ProfileLimit::per_minute(config.profile_calls_per_minute),
         };
         Ok((app, surface))
     }

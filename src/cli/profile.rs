@@ -1,4 +1,140 @@
+//! `grantry profile`.
+
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
 use super::{Context, Failed, client::Client};
+
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {}
-pub(super) async fn run(_: &Context, _: &Client, _: Command) -> Result<(), Failed> { Ok(()) }
+pub(super) enum Command {
+    /// List the profiles.
+    List,
+    /// Show one profile, never its secret.
+    Show {
+        /// Its id.
+        id: i64,
+    },
+    /// Make a profile. The client secret is read from a file or from standard input, so that it is in no history.
+    Create(Given),
+    /// Replace a profile; the client secret is needed again.
+    Replace {
+        /// Its id.
+        id: i64,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Remove a profile that nobody uses.
+    Delete {
+        /// Its id.
+        id: i64,
+    },
+    /// Compare a secret with the one that is kept. Exits with 0 when it is the same, with 1 when it is not.
+    VerifySecret {
+        /// The profile's id.
+        id: i64,
+        /// The file with the secret; - for standard input.
+        #[arg(long, default_value = "-")]
+        secret_file: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Given {
+    /// The name of the profile.
+    #[arg(long)]
+    name: String,
+    /// The provider: see `grantry provider list`.
+    #[arg(long)]
+    provider: String,
+    /// The client id that the provider gave you.
+    #[arg(long)]
+    client_id: String,
+    /// The file with the client secret; - for standard input.
+    #[arg(long, default_value = "-")]
+    secret_file: String,
+    /// The file with the app's own token, for providers that have one (Slack).
+    #[arg(long)]
+    token_file: Option<String>,
+}
+
+/// A secret from a file or standard input, without the line's end.
+fn read_secret(path: &str) -> Result<String, Failed> {
+    let mut text = String::new();
+    let read = if path == "-" {
+        std::io::stdin().lock().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| Failed::new(format_args!("{path}: {error}")))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+impl Given {
+    fn body(&self) -> Result<Value, Failed> {
+        let mut data = json!({"client_id": self.client_id, "client_secret": read_secret(&self.secret_file)?});
+        if let Some(path) = &self.token_file {
+            data["token"] = read_secret(path)?.into();
+        }
+        Ok(json!({"name": self.name, "provider": self.provider, "data": data}))
+    }
+}
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("id", "/id"),
+    ("provider", "/provider"),
+    ("name", "/name"),
+    ("client id", "/data/client_id"),
+    ("connections", "/shared_accounts_count"),
+    ("customers", "/oem_customers_count"),
+    ("updated", "/updated_at"),
+];
+
+pub(super) async fn run(context: &Context, client: &Client, command: Command) -> Result<(), Failed> {
+    let out = context.out;
+    let path = |id: i64| format!("/api/custom_oauth_profiles/{id}");
+    match command {
+        Command::List => {
+            let mut all = Vec::new();
+            for page in 1.. {
+                let answer = client.get(&format!("/api/custom_oauth_profiles?page={page}")).await?;
+                match answer["result"].as_array() {
+                    Some(items) if !items.is_empty() => all.extend(items.iter().cloned()),
+                    _ => break,
+                }
+            }
+            out.list(&all, COLUMNS);
+        }
+        Command::Show { id } => {
+            let answer = client.get(&path(id)).await?;
+            if out.json { out.value(&answer["result"]) } else { out.list(&[answer["result"].clone()], COLUMNS) }
+        }
+        Command::Create(given) => {
+            let answer = client.send_json("POST", "/api/custom_oauth_profiles", &given.body()?).await?;
+            out.done(&answer["result"], &format!("profile {} is made", answer["result"]["id"]));
+        }
+        Command::Replace { id, given } => {
+            let answer = client.send_json("PUT", &path(id), &given.body()?).await?;
+            out.done(&answer["result"], &format!("profile {id} is replaced"));
+        }
+        Command::Delete { id } => {
+            let answer = client.delete(&path(id)).await?;
+            out.done(&answer["result"], &format!("profile {id} is removed"));
+        }
+        Command::VerifySecret { id, secret_file } => {
+            let body = json!({"client_secret": read_secret(&secret_file)?});
+            let answer = client.send_json("POST", &format!("{}/verify_secret", path(id)), &body).await?;
+            let matches = answer["result"]["matches"] == true;
+            if out.json {
+                out.value(&answer["result"]);
+            }
+            if !matches {
+                return Err(Failed::new(format_args!("this is not the secret of profile {id}")));
+            }
+            if !out.json {
+                out.line(&format!("this is the secret of profile {id}"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -29,7 +29,7 @@ use problem::{Dress, no_route, render};
 use routes::{RouteInfo, Routes};
 
 /// What the surfaces need to know of the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Surface {
     /// Where clients find this server, without a slash at the end.
     pub public_url: String,
@@ -37,8 +37,8 @@ pub struct Surface {
     pub secure: bool,
     /// Networks whose `X-Forwarded-*` headers count.
     pub trusted_proxies: Vec<Network>,
-    /// How many calls a minute each caller may send to the profile calls; 0: as many as it likes.
-    pub profile_calls_per_minute: u32,
+    /// The rate limit of the profile calls.
+    pub profile_limit: workato::limit::ProfileLimit,
 }
 
 /// All routes of all surfaces.

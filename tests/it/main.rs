@@ -5,4 +5,6 @@
 
 mod support;
 
+mod customers;
 mod profiles;
+mod providers;

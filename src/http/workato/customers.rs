@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::{page, success};
+use super::{limit::Limited, page, success};
 use crate::{
     app::{App, document::Fields},
     domain::{
@@ -84,12 +84,12 @@ pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpR
     Ok(success())
 }
 
-pub(super) async fn assign(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn assign(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
     app.assign_profile(&caller, key(&request)?, path_id(&request, "id", Noun::Profile)?).await?;
     Ok(success())
 }
 
-pub(super) async fn unassign(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn unassign(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
     let (key, id, force) = (key(&request)?, path_id(&request, "id", Noun::Profile)?, query_flag(&request, "force"));
     app.unassign_profile(&caller, key, id, force).await?;
     Ok(success())

@@ -16,6 +16,7 @@
 mod catalogue;
 mod connections;
 mod customers;
+pub mod limit;
 mod profiles;
 
 use actix_web::{HttpRequest, HttpResponse, http::{Method, StatusCode}, web};

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{page, success};
+use super::{limit::Limited, page, success};
 use crate::{
     app::{App, document::Fields},
     domain::{
@@ -13,7 +13,6 @@ use crate::{
     },
     http::{
         body::{Json, path_id},
-        caller::Admitted,
         problem::Failure,
         time::with_offset,
     },
@@ -95,30 +94,30 @@ fn draft(body: &Value) -> Result<Draft, Failure> {
     fields.faults.or(draft)?.ok_or_else(|| crate::domain::Error::internal("a draft without faults").into())
 }
 
-pub(super) async fn list(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn list(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
     let profiles = app.list_profiles(&caller, page(&request).0).await?;
     let profiles: Vec<Wire> = profiles.into_iter().map(Wire::from).collect();
     Ok(HttpResponse::Ok().json(json!({"result": profiles})))
 }
 
-pub(super) async fn get(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn get(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
     Ok(answer(app.get_profile(&caller, id(&request)?)?))
 }
 
-pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) -> Result<HttpResponse, Failure> {
+pub(super) async fn create(app: web::Data<App>, caller: Limited, body: Json) -> Result<HttpResponse, Failure> {
     Ok(answer(app.create_profile(&caller, draft(&body.0)?).await?))
 }
 
 pub(super) async fn replace(
     app: web::Data<App>,
-    caller: Admitted,
+    caller: Limited,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Failure> {
     Ok(answer(app.replace_profile(&caller, id(&request)?, draft(&body.0)?).await?))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
     app.delete_profile(&caller, id(&request)?).await?;
     Ok(success())
 }
@@ -126,7 +125,7 @@ pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpR
 /// [ours] Whether a secret is the one that is kept.
 pub(super) async fn verify_secret(
     app: web::Data<App>,
-    caller: Admitted,
+    caller: Limited,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Failure> {
