@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Error, Fault, Name, Noun, Rejection, Result, Secret, Timestamp, Why,
+        Error, Name, Noun, Rejection, Result, Secret, Timestamp, Why,
         api_token::TokenKind,
         audit::Deed,
         user::{Role, Scope, User},
@@ -61,8 +61,9 @@ impl App {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
+                let user = store::users::find(tx, id)?.ok_or_else(|| Error::not_found(Noun::User, id))?;
                 store::users::delete(tx, id)?;
-                keep_an_admin(tx, "id")?;
+                keep_an_admin(tx, &user, "id")?;
                 audit(tx, &caller, Deed::Deleted, "user", id, &serde_json::json!({}))
             })
             .await
@@ -82,10 +83,10 @@ impl App {
         self.db
             .write(move |tx| {
                 let missing = || Error::not_found(Noun::User, id);
-                store::users::find(tx, id)?.ok_or_else(missing)?;
+                let user = store::users::find(tx, id)?.ok_or_else(missing)?;
                 if let Some(role) = role {
                     store::users::set_role(tx, id, role)?;
-                    keep_an_admin(tx, "role")?;
+                    keep_an_admin(tx, &user, "role")?;
                 }
                 if let Some(hash) = &hash {
                     store::users::set_password(tx, id, hash)?;
@@ -182,9 +183,10 @@ fn insert(tx: &store::Tx<'_>, caller: &Caller, draft: &Draft, hash: &str) -> Res
     store::users::find(tx, id)?.ok_or_else(|| Error::not_found(Noun::User, id))
 }
 
-fn keep_an_admin(tx: &store::Tx<'_>, path: &str) -> Result<()> {
-    match store::users::count_admins(tx)? {
-        0 => Err(Error::Invalid(vec![Fault::new(path, Why::Fixed)])),
-        _ => Ok(()),
+/// Undoes what would leave nobody to administer, where `changed` was the last one who could.
+fn keep_an_admin(tx: &store::Tx<'_>, changed: &User, path: &str) -> Result<()> {
+    if changed.role == Role::Admin && store::users::count_admins(tx)? == 0 {
+        return Err(Error::invalid(path, Why::Fixed));
     }
+    Ok(())
 }

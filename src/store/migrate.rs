@@ -20,7 +20,7 @@ pub const MIGRATIONS: [&str; 1] = [include_str!("migrations/2_page_marks.sql")];
 
 /// Brings the database to [`VERSION`], in one transaction.
 pub(super) fn run(connection: &mut Connection, path: &Path, sealer: &Sealer, now: i64) -> Result<(), OpenError> {
-    let fail = |source| OpenError::Sqlite { path: path.display().to_string(), source };
+    let fail = |source| OpenError::sqlite(path, source);
     let Some(found) = installation::schema_version(connection).map_err(fail)? else {
         let mut create = || {
             let tx = connection.transaction()?;
@@ -57,7 +57,7 @@ pub(super) fn run(connection: &mut Connection, path: &Path, sealer: &Sealer, now
 /// Lays a copy of the database beside it, and checks the copy.
 fn copy_aside(connection: &Connection, path: &Path, version: i64, now: i64) -> Result<PathBuf, OpenError> {
     let copy = path.with_extension(format!("v{version}-{now}.db"));
-    let fail = |source| OpenError::Sqlite { path: copy.display().to_string(), source };
+    let fail = |source| OpenError::sqlite(&copy, source);
     connection.backup("main", &copy, None::<fn(rusqlite::backup::Progress)>).map_err(fail)?;
     let opened = Connection::open(&copy).map_err(fail)?;
     quick_check(&opened, &copy)?;

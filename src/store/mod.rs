@@ -96,6 +96,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.display().to_string();
+        if is_corrupt(&source) { Self::Damaged { path, report: source.to_string() } } else { Self::Sqlite { path, source } }
+    }
+}
+
 #[expect(clippy::ref_option, reason = "thiserror hands over a reference to the field")]
 fn owner(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
@@ -162,7 +169,7 @@ impl Db {
             return Err(OpenError::OldSqlite(rusqlite::version().to_owned()));
         }
         let path = database_path(dir);
-        let fail = |source| OpenError::Sqlite { path: path.display().to_string(), source };
+        let fail = |source| OpenError::sqlite(&path, source);
         let mut connection = Connection::open(&path).map_err(fail)?;
         prepare(&connection).map_err(fail)?;
         quick_check(&connection, &path)?;
@@ -372,8 +379,7 @@ fn quick_check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     match report {
         Ok(lines) if lines == ["ok"] => Ok(()),
         Ok(lines) => Err(damaged(lines.join("; "))),
-        Err(source) if is_corrupt(&source) => Err(damaged(source.to_string())),
-        Err(source) => Err(OpenError::Sqlite { path: path.display().to_string(), source }),
+        Err(source) => Err(OpenError::sqlite(path, source)),
     }
 }
 

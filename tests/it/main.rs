@@ -5,6 +5,9 @@
 
 mod support;
 
+mod access;
 mod customers;
+mod durability;
+mod layering;
 mod profiles;
 mod providers;
