@@ -54,7 +54,11 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
 }
 
 fn start_log(config: &Config) -> Result<(), Failed> {
-    let filter = EnvFilter::try_new(&config.log_level)
+    // A bare level is about us: the HTTP library's own start and stop lines say nothing that ours do not.
+    let bare = config.log_level.chars().all(|c| c.is_ascii_alphabetic());
+    let level = &config.log_level;
+    let filter = if bare { format!("{level},actix_server=warn,actix_http=warn") } else { level.clone() };
+    let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failed::new(format_args!("log-level: {:?}: {error}", config.log_level)))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if config.log_json {

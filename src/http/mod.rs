@@ -112,3 +112,44 @@ pub async fn serve(
     ready(Stop(server.handle()));
     server.await
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{HttpResponse, test};
+
+    use super::*;
+
+    #[expect(clippy::unused_async, reason = "a handler is asynchronous")]
+    async fn panics() -> HttpResponse {
+        panic!("PLANTED_in_a_panic")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_in_a_handler_comes_out_in_the_scopes_own_shape() {
+        for (prefix, dress, routes) in surfaces() {
+            let dressed = from_fn(move |request, next| render(dress, request, next));
+            let scope = web::scope(prefix).route("/panics", web::get().to(panics)).wrap(dressed);
+            assert!(!routes.list().is_empty());
+            let service = test::init_service(Actix::new().wrap(from_fn(security::frame)).service(scope)).await;
+            let request = test::TestRequest::get().uri(&format!("{prefix}/panics")).to_request();
+            let answer = test::try_call_service(&service, request).await;
+            let answer = match answer {
+                Ok(answer) => answer.into_parts().1,
+                Err(error) => error.as_response_error().error_response(),
+            };
+            assert_eq!(answer.status(), 500, "{prefix}");
+            assert!(answer.headers().contains_key("x-request-id"), "{prefix}");
+            let Ok(body) = actix_web::body::to_bytes(answer.into_body()).await else { panic!("no body") };
+            let body = String::from_utf8_lossy(&body).into_owned();
+            assert!(!body.contains("PLANTED"), "{body}");
+            let mark = match prefix {
+                "/api" => "{\"message\":\"Server error\",\"id\":\"",
+                "/Thingworx" => "dataShape",
+                "/documents/api/1.2" => "\"errorCode\":\"-1\"",
+                "/oauth" => "{\"error\":\"server_error\"",
+                _ => "{\"message\":\"Server error\"",
+            };
+            assert!(body.contains(mark), "{prefix}: {body}");
+        }
+    }
+}

@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs,
-    process::{Child, Command, Stdio},
-    sync::Arc,
+    process::Command,
 };
 
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{Caller, Server, clean, cli, profile_body, program};
+use crate::support::{Caller, Server, cli, profile_body};
 
 const CUSTOMERS: &str = "/api/managed_users";
 
@@ -77,52 +76,14 @@ async fn a_power_cut_under_concurrent_writers_loses_nothing_acknowledged() {
     println!("{kills} kills, {} writes acknowledged, 0 lost", acknowledged.len());
 }
 
-/// A process that ends with the test, however that ends.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn when_the_volume_takes_no_more_the_answer_is_503_and_nothing_acknowledged_is_lost() {
-    // SIGXFSZ ignored, a write beyond the limit fails as it does on a full disk.
-    let dir = Arc::new(tempfile::tempdir().unwrap());
-    let first = Server::on(Arc::clone(&dir), &[], &[]).await;
-    let admin = first.admin();
-    drop(first);
-    let data = dir.path().join("data");
-    let log = fs::File::options().append(true).open(dir.path().join("log")).unwrap();
-    let mut command = Command::new("env");
-    clean(&mut command);
-    let child = command
-        .args(["--ignore-signal=XFSZ"])
-        .arg(program())
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--data"])
-        .arg(&data)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut child = Ended(child);
-    let url = loop {
-        let run: Option<serde_json::Value> =
-            fs::read(data.join("run.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        match run {
-            Some(run) if run["pid"] == child.0.id() => break run["url"].as_str().unwrap().to_owned(),
-            // Another process writes the file: there is nothing to wait on.
-            _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-        }
-    };
-    let admin = Caller::new(&url, reqwest::Client::new(), Arc::default()).bearer(&admin.token());
+    let mut server = Server::ignoring_size_signals().await;
+    let admin = server.admin();
+    let pid = server.pid().to_string();
     let body = |n: usize| json!({"name": "c", "notification_email": "c@acme.example", "external_id": format!("f{n}")});
     admin.post(CUSTOMERS, &body(0)).await.expect(200);
     let limit = |bytes: &str| {
-        let pid = child.0.id().to_string();
         let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}")]).status().unwrap();
         assert!(done.success());
     };
@@ -138,10 +99,8 @@ async fn when_the_volume_takes_no_more_the_answer_is_503_and_nothing_acknowledge
     limit("unlimited:");
     admin.post(CUSTOMERS, &body(2)).await.expect(200);
     assert_eq!(admin.get("/readyz").await.status, 200);
-    child.0.kill().unwrap();
-    child.0.wait().unwrap();
-    let again = Server::on(dir, &[], &[]).await;
-    let kept = again.admin().get(CUSTOMERS).await.expect(200);
+    server.kill_and_restart().await;
+    let kept = server.admin().get(CUSTOMERS).await.expect(200);
     let kept: Vec<&str> = kept["result"].as_array().unwrap().iter().map(|c| c["external_id"].as_str().unwrap()).collect();
     assert_eq!(kept, ["f0", "f2"]);
 }

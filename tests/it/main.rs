@@ -6,8 +6,10 @@
 mod support;
 
 mod access;
+mod cli;
 mod customers;
 mod durability;
+mod hostile;
 mod layering;
 mod profiles;
 mod providers;

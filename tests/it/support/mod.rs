@@ -47,7 +47,11 @@ pub struct Server {
     transcript: Arc<Transcript>,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    launcher: &'static [&'static str],
 }
+
+/// Starts the program so that a write beyond a limit on file sizes fails, as it does on a full disk, and does not end it.
+const IGNORING_SIZE_SIGNALS: &[&str] = &["env", "--ignore-signal=XFSZ"];
 
 impl Server {
     /// A server with default settings.
@@ -68,10 +72,25 @@ impl Server {
 
     /// A server on a data folder that is there already.
     pub async fn on(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::launched(&[], dir, args, env).await
+    }
+
+    /// A server whose volume can be made to take no more: `prlimit --fsize`. It logs nothing, as a log grows too.
+    pub async fn ignoring_size_signals() -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::launched(IGNORING_SIZE_SIGNALS, dir, &["--log-level", "off"], &[]).await
+    }
+
+    async fn launched(
+        launcher: &'static [&'static str],
+        dir: Arc<TempDir>,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let child = spawn(dir.path(), &args, &env);
+        let child = spawn(launcher, dir.path(), &args, &env);
         let mut server = Self {
             child,
             dir,
@@ -80,6 +99,7 @@ impl Server {
             transcript: Arc::default(),
             args,
             env,
+            launcher,
         };
         server.wait_ready().await;
         server
@@ -135,7 +155,7 @@ impl Server {
     /// Ends the process as a power cut would, and starts it again on the same data.
     pub async fn kill_and_restart(&mut self) {
         self.kill();
-        self.child = spawn(self.dir.path(), &self.args, &self.env);
+        self.child = spawn(self.launcher, self.dir.path(), &self.args, &self.env);
         self.wait_ready().await;
     }
 
@@ -228,9 +248,16 @@ impl Drop for Server {
     }
 }
 
-fn spawn(dir: &Path, args: &[String], env: &[(String, String)]) -> Child {
+fn spawn(launcher: &[&str], dir: &Path, args: &[String], env: &[(String, String)]) -> Child {
     let append = |name: &str| File::options().create(true).append(true).open(dir.join(name)).unwrap();
-    let mut command = Command::new(program());
+    let mut command = match launcher {
+        [] => Command::new(program()),
+        [launcher, more @ ..] => {
+            let mut command = Command::new(launcher);
+            command.args(more).arg(program());
+            command
+        }
+    };
     clean(&mut command);
     command
         .arg("serve")

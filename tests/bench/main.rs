@@ -1,0 +1,243 @@
+//! Benchmarks: `cargo bench`. Ratios against a yardstick in the same run, as machines differ and are noisy.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+struct Server {
+    child: Child,
+    url: String,
+    token: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_grantry"))
+}
+
+/// Starts a server and waits until it answers; how long that took.
+async fn start(data: &Path, http: &reqwest::Client) -> (Server, Duration) {
+    let _ = fs::remove_file(data.join("run.json"));
+    let begun = Instant::now();
+    let child = Command::new(program())
+        .args(["--listen", "127.0.0.1:0", "--log-level", "warn", "--data"])
+        .arg(data)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    loop {
+        let run: Option<Value> = fs::read(data.join("run.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(run) = run {
+            let url = run["url"].as_str().unwrap().to_owned();
+            if http.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200) {
+                let token = run["token"].as_str().unwrap().to_owned();
+                return (Server { child, url, token }, begun.elapsed());
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "not ready");
+        // Another process writes the file: there is nothing to wait on.
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() - 1) * percent / 100]
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// Resident memory in MiB: all of it, and the part that is not file pages.
+fn memory(pid: u32) -> (f64, f64) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let read = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    (read("VmRSS:"), read("RssAnon:"))
+}
+
+async fn start_and_size(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, first) = start(&dir.path().join("data"), http).await;
+    drop(server);
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let (_server, took) = start(&dir.path().join("data"), http).await;
+        times.push(milliseconds(took));
+    }
+    let (server, _) = start(&dir.path().join("data"), http).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (all, anonymous) = memory(server.child.id());
+    let size = fs::metadata(program()).unwrap().len() as f64 / (1024.0 * 1024.0);
+    println!("start to ready, new data folder     {:7.1} ms", milliseconds(first));
+    println!("start to ready, median of 21        {:7.1} ms", median(times));
+    println!("memory after 3 s idle               {all:7.1} MiB ({anonymous:.1} MiB without file pages)");
+    println!("binary                              {size:7.1} MiB");
+}
+
+/// Durable writes: sixteen callers at once against one after the other.
+async fn grouped_writes(http: &reqwest::Client) {
+    const WRITES: usize = 640;
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = start(&dir.path().join("data"), http).await;
+    let write = async |id: String| {
+        let body = json!({"name": "c", "notification_email": "c@acme.example", "external_id": id});
+        let request = http.post(format!("{}/api/managed_users", server.url)).bearer_auth(&server.token).json(&body);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    };
+    let mut ratios = Vec::new();
+    let (mut alone, mut together) = (0.0, 0.0);
+    for round in 0..5 {
+        let begun = Instant::now();
+        for n in 0..WRITES / 8 {
+            write(format!("a{round}-{n}")).await;
+        }
+        alone = (WRITES / 8) as f64 / begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let write = &write;
+        join_all((0..16).map(|caller| async move {
+            for n in 0..WRITES / 16 {
+                write(format!("b{round}-{caller}-{n}")).await;
+            }
+        }))
+        .await;
+        together = WRITES as f64 / begun.elapsed().as_secs_f64();
+        ratios.push(together / alone);
+    }
+    println!("durable writes, 16 callers : 1      {:7.1} x   (last round {together:.0}/s : {alone:.0}/s)", median(ratios));
+}
+
+/// A page in the middle of a million rows: by page marks against OFFSET.
+async fn page_marks(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(start(&data, http).await);
+    let db = Connection::open(data.join("grantry.db")).unwrap();
+    db.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
+         INSERT INTO customers SELECT i, 'c' || i, 'c@acme.example', NULL, 0, 0 FROM n;",
+    )
+    .unwrap();
+    let (server, _) = start(&data, http).await;
+    let (mut by_marks, mut by_offset) = (Vec::new(), Vec::new());
+    for _ in 0..21 {
+        let begun = Instant::now();
+        let url = format!("{}/api/managed_users?page=9900&per_page=100", server.url);
+        let page: Value = http.get(url).bearer_auth(&server.token).send().await.unwrap().json().await.unwrap();
+        by_marks.push(milliseconds(begun.elapsed()));
+        assert_eq!(page["result"][0]["id"], 989_901);
+        let begun = Instant::now();
+        let first: i64 = db
+            .query_row("SELECT id FROM customers ORDER BY id LIMIT 100 OFFSET 989900", [], |row| row.get(0))
+            .unwrap();
+        by_offset.push(milliseconds(begun.elapsed()));
+        assert_eq!(first, 989_901);
+    }
+    let (marks, offset) = (median(by_marks), median(by_offset));
+    println!("page 9,900 of 10,000, OFFSET : marks {:6.1} x   ({offset:.2} ms bare : {marks:.2} ms over HTTP)", offset / marks);
+}
+
+/// Token reads while passwords are being guessed against token reads in peace.
+async fn reads_under_a_flood(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = start(&dir.path().join("data"), http).await;
+    let read = async || {
+        let begun = Instant::now();
+        let url = format!("{}/api/users/me", server.url);
+        assert_eq!(http.get(url).bearer_auth(&server.token).send().await.unwrap().status(), 200);
+        milliseconds(begun.elapsed())
+    };
+    let many = async |n: usize| {
+        let mut times = Vec::new();
+        for _ in 0..n {
+            times.push(read().await);
+        }
+        times
+    };
+    let mut calm = many(1000).await;
+    let flood = async {
+        for round in 0..25 {
+            let guesses = (0..40).map(|n| {
+                let name = format!("user{round}-{n}");
+                http.get(format!("{}/api/users/me", server.url)).basic_auth(name, Some("a guess")).send()
+            });
+            join_all(guesses).await;
+        }
+    };
+    let (mut flooded, ()) = futures_util::future::join(many(1000), flood).await;
+    let (calm, flooded) = (
+        (percentile(&mut calm, 50), percentile(&mut calm, 99)),
+        (percentile(&mut flooded, 50), percentile(&mut flooded, 99)),
+    );
+    println!(
+        "reads, login flood : calm            {:6.1} x   (p50 {:.2} : {:.2} ms; p99 {:.2} : {:.2} ms)",
+        flooded.0 / calm.0,
+        flooded.0,
+        calm.0,
+        flooded.1,
+        calm.1
+    );
+}
+
+/// Loading a document again, of which every secret is known, against loading it first.
+async fn loading_again(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = start(&dir.path().join("data"), http).await;
+    let document: Value = json!({"jira": (0..1000)
+        .map(|n| (format!("J{n}"), json!({"CLIENT_ID": "id", "CLIENT_SECRET": format!("made-up-{n}")})))
+        .collect::<serde_json::Map<_, _>>()});
+    let load = async || {
+        let begun = Instant::now();
+        let request = http.post(format!("{}/api/load", server.url)).bearer_auth(&server.token).json(&document);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        begun.elapsed().as_secs_f64()
+    };
+    let first = load().await;
+    let mut again = Vec::new();
+    for _ in 0..5 {
+        again.push(load().await);
+    }
+    let again = median(again);
+    println!("1,000 configurations, first : again {:7.1} x   ({first:.2} s : {again:.3} s)", first / again);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    // `cargo test --all-targets` comes by here too: it only wants to see that this compiles.
+    if !std::env::args().any(|arg| arg == "--bench") {
+        println!("benchmarks run with `cargo bench`");
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    start_and_size(&http).await;
+    grouped_writes(&http).await;
+    page_marks(&http).await;
+    reads_under_a_flood(&http).await;
+    loading_again(&http).await;
+}
