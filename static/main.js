@@ -113,6 +113,12 @@ async function show(options = {}) {
   }
 }
 
+/** The same view with what the server has now. */
+async function again() {
+  await show({ keepFocus: true });
+  view.querySelector("[data-again]")?.focus();
+}
+
 /** The view of the route, or nothing when another route was taken instead. */
 async function build() {
   const { name: route, rest, query } = here();
@@ -131,7 +137,7 @@ async function build() {
   }
   if (route === "profiles") {
     const page = Math.max(1, Math.trunc(Number(query.page)) || 1);
-    return profiles({ page: Math.min(page, 1e9), again: () => show({ keepFocus: true }) });
+    return profiles({ page: Math.min(page, 1e9), again });
   }
   return h("main", {},
     h("h1", {}, t("app.no_view")),

@@ -15,7 +15,7 @@ export async function profiles({ page, again }) {
   return h("main", {},
     h("div", { class: "head" },
       h("div", {}, h("h1", {}, t("profiles.title")), h("span", { class: "faint" }, t("profiles.lead"))),
-      h("button", { type: "button", onclick: again }, t("profiles.refresh")),
+      h("button", { type: "button", "data-again": true, onclick: again }, t("profiles.refresh")),
     ),
     list.length > 0 ? table(list) : page > 1 ? beyond(page) : empty(),
     (page > 1 || more) && list.length > 0 && pages(page, more),

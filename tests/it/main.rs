@@ -5,4 +5,7 @@
 
 mod support;
 
+mod browser;
+mod cli_users;
 mod profiles;
+mod site;

@@ -19,7 +19,7 @@ mod customers;
 mod profiles;
 
 use actix_web::{HttpRequest, HttpResponse, http::{Method, StatusCode}, web};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::{
     body::query,
