@@ -50,7 +50,8 @@ async function logOut() {
     left(false);
     go("login");
   } catch (error) {
-    notices.replaceChildren(h("p", {}, sentence(error)));
+    // That the server does not answer is said already.
+    if (!(error instanceof Lost)) notices.replaceChildren(h("p", {}, sentence(error)));
   }
 }
 
@@ -108,7 +109,9 @@ async function show(options = {}) {
       await show(options);
       return;
     }
+    // What is on the screen stays there until the server is back.
     failed = error instanceof Lost;
+    if (failed) return;
     put(h("main", {}, h("h1", {}, "Grantry"), h("p", { class: "alert", role: "alert" }, sentence(error))), options);
   }
 }

@@ -86,13 +86,10 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
     match command {
         Command::List => {
             let answer = client.get("/api/users").await?;
-            context.out.list(answer["result"].as_array().map_or(&[], Vec::as_slice), &[
-                ("id", "/id"),
-                ("name", "/name"),
-                ("email", "/email"),
-                ("role", "/role"),
-                ("made", "/created_at"),
-            ]);
+            context.out.list(
+                answer["result"].as_array().map_or(&[], Vec::as_slice),
+                &[("id", "/id"), ("name", "/name"), ("email", "/email"), ("role", "/role"), ("made", "/created_at")],
+            );
         }
         Command::Create { name, email, role, password } => {
             let body = json!({"name": name, "email": email, "role": role, "password": password.read()?.as_str()});

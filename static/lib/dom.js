@@ -15,9 +15,15 @@ export function h(tag, properties, ...children) {
   return element;
 }
 
-/** A name that somebody gave: whichever way its letters run, they do not turn what stands around it. */
+/** Characters that turn the direction of writing, and could make a name look like another one. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A name that somebody gave: whichever way its letters run, they do not turn what stands around it, and what is there
+ * only to turn them is written out.
+ */
 export function name(text) {
-  return h("bdi", {}, text);
+  return h("bdi", {}, text.replace(TURNING, (turning) => `\\u{${turning.codePointAt(0).toString(16)}}`));
 }
 
 /** Moves the focus to where a new view begins, so that a screen reader says what came. */

@@ -63,7 +63,7 @@ export function form({ fields, label, submit, explain = () => null }) {
     const first = parts.find((part) => part.input.hasAttribute("aria-invalid"));
     const all = Object.keys(errors).length > 0 && Object.keys(errors).every((name) => known.has(name));
     alert.textContent = explain(error) ?? (all ? t("form.check") : sentence(error));
-    (first ?? parts[0]).input.focus();
+    (first ?? parts.at(-1)).input.focus();
   };
 
   return h("form", {

@@ -9,7 +9,6 @@ import { t } from "../lib/i18n.js";
 export function login({ ended, entered }) {
   return h("main", { class: "narrow" },
     h("h1", {}, t("login.title")),
-    h("p", { class: "lead" }, "Grantry"),
     ended && h("p", { class: "note", role: "status" }, t("login.ended")),
     h("div", { class: "card" }, form({
       fields: [

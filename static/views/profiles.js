@@ -26,8 +26,8 @@ function table(list) {
   const columns = [
     ["id", "number", (item) => String(item.id)],
     ["name", "", (item) => name(item.name)],
-    ["provider", "", (item) => item.provider],
-    ["client_id", "", (item) => h("code", {}, name(item.data.client_id))],
+    ["provider", "provider", (item) => item.provider],
+    ["client_id", "client-id", (item) => h("code", {}, name(item.data.client_id))],
     ["connections", "number", (item) => number(item.shared_accounts_count)],
     ["customers", "number", (item) => number(item.oem_customers_count)],
     ["updated", "time", (item) => h("time", { datetime: item.updated_at }, time(item.updated_at))],

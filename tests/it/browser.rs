@@ -30,6 +30,16 @@ async fn assert_calm(browser: &Browser, server: &Server, expected: &[&str]) {
     }
 }
 
+/// The view needs no sideways scrolling, from a phone to a wall.
+async fn assert_fits(browser: &Browser) {
+    for width in [360, 768, 1280, 2560] {
+        browser.shape(width, "light").await;
+        let wide =
+            browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
+        assert_eq!(wide, 0, "the page is wider than {width} px");
+    }
+}
+
 #[tokio::test]
 async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password() {
     let Some(browser) = Browser::start("the admin page's journeys").await else { return };
@@ -49,6 +59,7 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.until("document.activeElement.name === 'email'").await;
     browser.until("document.querySelector('#fault-name').textContent === ''").await;
     browser.picture("setup-faults").await;
+    assert_fits(&browser).await;
     browser.fill("[name=email]", "ann@example.com").await;
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("button.main").await;
@@ -56,12 +67,14 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.see("Ann <b>Example</b>").await;
     assert_eq!(browser.url().await, format!("{}/#/profiles", server.url), "the link leaves the address bar");
     browser.picture("profiles-empty").await;
+    assert_fits(&browser).await;
 
     let admin = server.admin();
     admin.post("/api/custom_oauth_profiles", &profile_body("Acme HubSpot", "hubspot")).await.expect(200);
     browser.click("[data-again]").await;
     browser.see("Acme HubSpot").await;
-    assert_calm(&browser, &server, &["/setup - Failed to load resource: the server responded with a status of 400"]).await;
+    assert_calm(&browser, &server, &["/setup - Failed to load resource: the server responded with a status of 400"])
+        .await;
 
     browser.click(".who button.small").await;
     browser.see("Log in").await;
@@ -75,23 +88,28 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.click("button.main").await;
     browser.see("Name or password is wrong.").await;
     browser.picture("login-wrong").await;
+    assert_fits(&browser).await;
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("button.main").await;
     browser.see("Acme HubSpot").await;
     assert!(browser.url().await.ends_with("/#/profiles?page=1"), "the route is kept over a login");
-    assert_calm(&browser, &server, &["/session - Failed to load resource: the server responded with a status of 401"]).await;
+    assert_calm(&browser, &server, &["/session - Failed to load resource: the server responded with a status of 401"])
+        .await;
 
     browser.click("[data-language=ja]").await;
     browser.see("プロファイル").await;
     assert_eq!(browser.run("return document.documentElement.lang").await, "ja");
     browser.run("location.reload()").await;
     browser.see("ログアウト").await;
+    browser.picture("profiles-japanese").await;
+    assert_fits(&browser).await;
 
     // The link worked once.
     browser.open_url(&link).await;
     browser.fill("[name=name]", "Bob").await;
     browser.fill("[name=email]", "bob@example.com").await;
     browser.fill("[name=password]", PASSWORD).await;
+    browser.picture("setup-japanese").await;
     // What was typed stays when the language changes.
     browser.click("[data-language=en]").await;
     browser.until("document.querySelector('[name=name]')?.value === 'Bob' && document.title.startsWith('Make')").await;
@@ -99,7 +117,9 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.see("This link does not work").await;
     assert_eq!(browser.url().await, format!("{}/#/setup", server.url));
     browser.picture("setup-dead").await;
-    assert_calm(&browser, &server, &["/setup - Failed to load resource: the server responded with a status of 401"]).await;
+    assert_fits(&browser).await;
+    assert_calm(&browser, &server, &["/setup - Failed to load resource: the server responded with a status of 401"])
+        .await;
     assert_eq!(admin.get("/api/users").await.expect(200)["result"].as_array().unwrap().len(), 1);
 }
 
@@ -120,23 +140,27 @@ async fn hostile_names_are_shown_as_text_and_the_page_holds_them_at_any_width() 
     let server = Server::start().await;
     let admin = server.admin();
     let long = "W".repeat(255);
-    let names = ["<img src=x onerror=\"document.title='owned'\">", "abc\u{202e}fed", &long, "🜁 {{7*7}} ${1+1}", "</script>'\"&amp;"];
+    let names = [
+        "<img src=x onerror=\"document.title='owned'\">",
+        "abc\u{202e}fed",
+        &long,
+        "🜁 {{7*7}} ${1+1}",
+        "</script>'\"&amp;",
+    ];
     for name in names {
         admin.post("/api/custom_oauth_profiles", &profile_body(name, "hubspot")).await.expect(200);
     }
     admin.post("/api/custom_oauth_profiles", &profile_body(&"W".repeat(10_000), "hubspot")).await.expect(400);
     logged_in(&browser, &server).await;
     browser.until("document.querySelectorAll('tbody tr').length === 5").await;
-    let shown = browser.run("return [...document.querySelectorAll('tbody th bdi')].map((name) => name.textContent)").await;
-    assert_eq!(shown, json!(names));
+    let shown =
+        browser.run("return [...document.querySelectorAll('tbody th bdi')].map((name) => name.textContent)").await;
+    // What turns the direction of writing is written out, so that no name looks like another.
+    assert_eq!(shown, json!(names.map(|name| name.replace('\u{202e}', "\\u{202e}"))));
     assert_eq!(browser.run("return document.querySelectorAll('main img, main script').length").await, 0);
     assert_eq!(browser.run("return document.title").await, "Profiles · Grantry");
     browser.picture("profiles-hostile").await;
-    for width in [360, 768, 1280, 2560] {
-        browser.shape(width, "light").await;
-        let wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
-        assert_eq!(wide, 0, "the page is wider than {width} px");
-    }
+    assert_fits(&browser).await;
     assert_calm(&browser, &server, &[]).await;
 }
 
@@ -154,6 +178,7 @@ async fn pages_the_back_button_an_ended_session_and_a_lost_server_keep_the_reade
     logged_in(&browser, &server).await;
     browser.see("Profile number 25").await;
     browser.picture("profiles-filled").await;
+    assert_fits(&browser).await;
     browser.run("document.querySelector('.pages a').click()").await;
     browser.see("Profile number 26").await;
     browser.see("Page 2").await;

@@ -18,7 +18,22 @@ fn run(data: &Path, args: &[&str]) -> Result<String, String> {
 fn look_after_users(data: &Path, password_file: &str) {
     let create = |name: &str, role: &str| {
         let email = format!("{name}@example.com");
-        run(data, &["--json", "user", "create", "--name", name, "--email", &email, "--role", role, "--password-file", password_file])
+        run(
+            data,
+            &[
+                "--json",
+                "user",
+                "create",
+                "--name",
+                name,
+                "--email",
+                &email,
+                "--role",
+                role,
+                "--password-file",
+                password_file,
+            ],
+        )
     };
     let ann: Value = serde_json::from_str(&create("ann", "admin").unwrap()).unwrap();
     let bob: Value = serde_json::from_str(&create("bob", "viewer").unwrap()).unwrap();
@@ -32,7 +47,9 @@ fn look_after_users(data: &Path, password_file: &str) {
     run(data, &["user", "set-password", &bob, "--password-file", password_file]).unwrap();
     // Nothing to ask on: the password is never taken from elsewhere, least of all from the command line.
     assert!(run(data, &["user", "set-password", &bob]).unwrap_err().contains("--password-file"));
-    assert!(run(data, &["user", "set-password", &bob, "--password-file", "/nowhere"]).unwrap_err().contains("/nowhere"));
+    assert!(
+        run(data, &["user", "set-password", &bob, "--password-file", "/nowhere"]).unwrap_err().contains("/nowhere")
+    );
 
     let users: Value = serde_json::from_str(&run(data, &["--json", "user", "list"]).unwrap()).unwrap();
     let roles: Vec<&str> = users.as_array().unwrap().iter().map(|user| user["role"].as_str().unwrap()).collect();

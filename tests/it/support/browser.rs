@@ -29,7 +29,9 @@ pub struct Browser {
 /// The first of these programs that is installed.
 fn installed(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).flat_map(|dir| names.iter().map(move |name| dir.join(name))).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+        .find(|file| file.is_file())
 }
 
 impl Browser {
@@ -38,7 +40,8 @@ impl Browser {
     pub async fn start(suite: &str) -> Option<Self> {
         let found = installed(&["chromium"]).zip(installed(&["chromedriver"]));
         if found.is_none() {
-            let why = "chromium and chromedriver are not both installed (Debian: apt-get install chromium chromium-driver)";
+            let why =
+                "chromium and chromedriver are not both installed (Debian: apt-get install chromium chromium-driver)";
             assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{suite}: {why}");
             // Not `eprintln!`: the harness keeps that of a test that passes to itself.
             let _ = writeln!(std::io::stderr(), "SKIPPED {suite}: {why}");
@@ -60,7 +63,9 @@ impl Browser {
         // Port 0 is a free one; the driver says which: "… started successfully on port 40123."
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| {
-            line.unwrap().rsplit_once("successfully on port ").and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
+            line.unwrap()
+                .rsplit_once("successfully on port ")
+                .and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
         });
         std::thread::spawn(move || lines.for_each(drop));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
