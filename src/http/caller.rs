@@ -132,6 +132,18 @@ pub fn comes_from_own_page(headers: &header::HeaderMap, public_url: &str) -> boo
     headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == public_url.as_bytes())
 }
 
+/// Turns down what a page of another site makes a browser send, where no credential is needed: somebody else's login in
+/// one's own browser is an attack too. What is no browser says nothing of its own accord, and may.
+pub fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
+    let headers = request.headers();
+    let silent = !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN);
+    let surface = request.app_data::<web::Data<Surface>>().ok_or_else(|| Error::internal("no surface"))?;
+    if silent || comes_from_own_page(headers, &surface.public_url) {
+        return Ok(());
+    }
+    Err(Error::Unauthenticated(Rejection::CrossSite))
+}
+
 /// The caller whom the door let in.
 #[derive(Debug)]
 pub struct Admitted(pub Caller);

@@ -18,6 +18,7 @@ use actix_web::{
     middleware::Next,
 };
 use futures_util::FutureExt as _;
+use serde_json::{Map, Value, json};
 
 use super::security::request_id;
 use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why};
@@ -28,7 +29,7 @@ pub struct Failure {
     /// What happened.
     pub kind: Kind,
     /// What a dialect wants to say with it: fields of its own error shape.
-    pub facts: serde_json::Map<String, serde_json::Value>,
+    pub facts: Map<String, Value>,
 }
 
 /// What happened.
@@ -56,7 +57,7 @@ impl From<Error> for Failure {
 
 impl From<Kind> for Failure {
     fn from(kind: Kind) -> Self {
-        Self { kind, facts: serde_json::Map::new() }
+        Self { kind, facts: Map::new() }
     }
 }
 
@@ -79,7 +80,7 @@ impl ResponseError for Failure {
 
 impl Failure {
     /// The failure with one more fact for the dialect's shape.
-    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
         self
     }
@@ -138,8 +139,8 @@ impl Failure {
     }
 
     /// Puts on `headers` what RFC 9110 wants beside the status: `Retry-After`, `Allow`, `WWW-Authenticate`,
-    /// `Accept-Encoding`. Every dress calls this.
-    pub fn headers(&self, headers: &mut HeaderMap) {
+    /// `Accept-Encoding`. Every answer that fails gets them, whatever its dress.
+    fn headers(&self, asked: &Asked, headers: &mut HeaderMap) {
         match &self.kind {
             Kind::Domain(Error::TooMany { retry_after } | Error::Unavailable { retry_after, .. }) => {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
@@ -148,6 +149,11 @@ impl Failure {
             Kind::Domain(Error::Unauthenticated(rejection)) if *rejection != Rejection::CrossSite => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"grantry\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
+                // A browser would ask for name and password in a window of its own, over our page, and then send them
+                // with every request, those that other sites begin included.
+                if asked.headers.contains_key("sec-fetch-site") {
+                    return;
+                }
                 let basic = HeaderValue::from_static("Basic realm=\"grantry\", charset=\"UTF-8\"");
                 headers.append(header::WWW_AUTHENTICATE, basic);
             }
@@ -232,7 +238,7 @@ fn dressed(dress: Dress, failure: &Failure, asked: &Asked) -> HttpResponse {
         _ => tracing::info!(error = failure.name(), status = status.as_u16(), "request refused"),
     }
     let mut answer = dress(failure, asked);
-    failure.headers(answer.headers_mut());
+    failure.headers(asked, answer.headers_mut());
     answer
 }
 
@@ -315,6 +321,17 @@ pub fn noun(noun: Noun) -> &'static str {
 /// A fault with its place: `name: can't be blank`.
 pub fn fault_phrase(fault: &Fault) -> String {
     if fault.path.is_empty() { phrase(&fault.why) } else { format!("{}: {}", fault.path, phrase(&fault.why)) }
+}
+
+/// Faults by field, as `{"name": ["has already been taken"]}`: what is wrong with the whole has no field and is left out.
+pub fn by_field(faults: &[Fault]) -> Value {
+    let mut fields: Map<String, Value> = Map::new();
+    for fault in faults.iter().filter(|fault| !fault.path.is_empty()) {
+        if let Some(list) = fields.entry(fault.path.clone()).or_insert_with(|| json!([])).as_array_mut() {
+            list.push(phrase(&fault.why).into());
+        }
+    }
+    Value::Object(fields)
 }
 
 /// What is wrong with a value, to follow its name.

@@ -6,10 +6,13 @@
 mod support;
 
 mod access;
+mod browser;
 mod cli;
+mod cli_users;
 mod customers;
 mod durability;
 mod hostile;
 mod layering;
 mod profiles;
 mod providers;
+mod site;

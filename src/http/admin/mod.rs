@@ -5,7 +5,7 @@ mod api_tokens;
 mod keys;
 mod load;
 mod providers;
-mod users;
+pub(in crate::http) mod users;
 
 use actix_web::{HttpResponse, http::Method, web};
 use serde::Serialize;

@@ -20,12 +20,12 @@ pub mod limit;
 mod profiles;
 
 use actix_web::{HttpRequest, HttpResponse, http::{Method, StatusCode}, web};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::{
     body::query,
     caller::Needs,
-    problem::{Asked, Failure, Kind, fault_phrase, phrase, sentence},
+    problem::{Asked, Failure, Kind, by_field, fault_phrase, sentence},
     routes::Routes,
 };
 use crate::domain::{Error, Fault, Noun, Page, Rejection, Use, Why, user::Scope};
@@ -100,13 +100,13 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
         Kind::Domain(Error::NotFound { .. }) => (StatusCode::NOT_FOUND, "Not found".to_owned()),
         Kind::Domain(Error::Conflict { what, .. }) => {
             let fault = Fault::new(if *what == Noun::Provider { "slug" } else { "name" }, Why::Taken);
-            more.insert("errors".to_owned(), errors(std::slice::from_ref(&fault)));
+            more.insert("errors".to_owned(), by_field(std::slice::from_ref(&fault)));
             (StatusCode::BAD_REQUEST, fault_phrase(&fault))
         }
         Kind::Domain(Error::InUse { what, by }) => (StatusCode::BAD_REQUEST, in_use(*what, by)),
         Kind::Domain(Error::Invalid(faults)) => {
             if faults.iter().any(|fault| !fault.path.is_empty()) {
-                more.insert("errors".to_owned(), errors(faults));
+                more.insert("errors".to_owned(), by_field(faults));
             }
             (StatusCode::BAD_REQUEST, sentence(failure))
         }
@@ -120,16 +120,6 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
     let mut body = Map::from_iter([("message".to_owned(), message.into())]);
     body.extend(more);
     HttpResponse::build(status).json(body)
-}
-
-fn errors(faults: &[Fault]) -> Value {
-    let mut fields: Map<String, Value> = Map::new();
-    for fault in faults.iter().filter(|fault| !fault.path.is_empty()) {
-        if let Some(list) = fields.entry(fault.path.clone()).or_insert_with(|| json!([])).as_array_mut() {
-            list.push(phrase(&fault.why).into());
-        }
-    }
-    Value::Object(fields)
 }
 
 /// Both counts, whatever they are, so that a reader sees what is in the way and what is not.

@@ -4,6 +4,7 @@
 //! searched for the secrets that the tests planted: each text that begins with `PLANTED`.
 
 mod answer;
+pub mod browser;
 mod caller;
 
 use std::{
@@ -259,9 +260,12 @@ fn spawn(launcher: &[&str], dir: &Path, args: &[String], env: &[(String, String)
         }
     };
     clean(&mut command);
+    command.arg("serve");
+    if !args.iter().any(|arg| arg == "--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command
-        .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg("--data")
         .arg(dir.join("data"))
         .args(args)
         .envs(env.iter().map(|(k, v)| (k, v)))

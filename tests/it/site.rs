@@ -1,0 +1,336 @@
+//! Sessions, the setup link, and the files of the admin page, over HTTP.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Caller, Server, profile_body};
+
+const PASSWORD: &str = "PLANTED correct horse battery";
+const OTHER_PASSWORD: &str = "PLANTED another long password";
+
+async fn make_user(server: &Server, name: &str, role: &str) -> Value {
+    let draft = json!({"name": name, "email": format!("{name}@example.com"), "role": role, "password": PASSWORD});
+    server.admin().post("/api/users", &draft).await.expect(200)["result"].clone()
+}
+
+async fn log_in(caller: &Caller, name: &str, password: &str) -> Answer {
+    caller.post("/session", &json!({"name": name, "password": password})).await
+}
+
+/// `name=value` of the cookie in an answer.
+fn cookie(answer: &Answer) -> String {
+    answer.header("set-cookie").split(';').next().unwrap().to_owned()
+}
+
+/// A browser that shows the page: it has the cookie, and says that our own page asks.
+async fn page_of(server: &Server, name: &str) -> Caller {
+    let answer = log_in(&server.anybody(), name, PASSWORD).await;
+    answer.expect(200);
+    server.anybody().header("cookie", &cookie(&answer)).header("sec-fetch-site", "same-origin")
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_session_is_for_this_site_alone_and_out_of_reach_of_scripts() {
+    for (flags, name, secure) in
+        [(&[][..], "grantry=", false), (&["--public-url", "https://grantry.example"][..], "__Host-grantry=", true)]
+    {
+        let server = Server::with(flags).await;
+        make_user(&server, "ann", "viewer").await;
+        let answer = log_in(&server.anybody(), "Ann", PASSWORD).await;
+        let user = answer.expect(200)["result"].clone();
+        assert_eq!(
+            (&user["name"], &user["role"], &user["email"]),
+            (&json!("ann"), &json!("viewer"), &json!("ann@example.com"))
+        );
+        assert_eq!(user.as_object().unwrap().len(), 5, "no more than the user");
+        let cookie_text = answer.header("set-cookie").to_owned();
+        assert!(cookie_text.starts_with(name), "{cookie_text}");
+        let attributes: BTreeSet<&str> = cookie_text.split("; ").skip(1).collect();
+        let mut expected = BTreeSet::from(["HttpOnly", "SameSite=Strict", "Path=/"]);
+        if secure {
+            expected.insert("Secure");
+        }
+        assert_eq!(attributes, expected);
+        let page = server.anybody().header("cookie", &cookie(&answer));
+        assert_eq!(page.get("/session").await.expect(200)["result"], user);
+        assert_eq!(server.anybody().get("/session").await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_session_dies_when_its_user_logs_out_and_logging_out_again_is_no_failure() {
+    let server = Server::start().await;
+    make_user(&server, "ann", "viewer").await;
+    let page = page_of(&server, "ann").await;
+    page.get("/api/custom_oauth_profiles").await.expect(200);
+    for _ in 0..2 {
+        let answer = page.delete("/session").await;
+        assert_eq!(answer.expect(200), json!({"result": {"success": true}}));
+        let taken_back = answer.header("set-cookie");
+        assert!(taken_back.starts_with("grantry=;") && taken_back.contains("Max-Age=0"), "{taken_back}");
+        page.get("/session").await.expect(401);
+    }
+    page.get("/api/custom_oauth_profiles").await.expect(401);
+    server.anybody().delete("/session").await.expect(200);
+    server
+        .anybody()
+        .header("cookie", "grantry=nonsense")
+        .header("sec-fetch-site", "same-origin")
+        .delete("/session")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_sessions_of_that_user_alone() {
+    let server = Server::start().await;
+    let ann = make_user(&server, "ann", "admin").await;
+    make_user(&server, "bob", "viewer").await;
+    let (anns, bobs) = (page_of(&server, "ann").await, page_of(&server, "bob").await);
+    anns.put(&format!("/api/users/{}", ann["id"]), &json!({"password": OTHER_PASSWORD})).await.expect(200);
+    anns.get("/session").await.expect(401);
+    bobs.get("/session").await.expect(200);
+    log_in(&server.anybody(), "ann", PASSWORD).await.expect(401);
+    log_in(&server.anybody(), "ann", OTHER_PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_change_with_a_cookie_must_come_from_our_own_page() {
+    let server = Server::start().await;
+    make_user(&server, "ann", "admin").await;
+    let cookie = cookie(&log_in(&server.anybody(), "ann", PASSWORD).await);
+    let caller = server.anybody().header("cookie", &cookie);
+    let path = "/api/custom_oauth_profiles";
+    let foreign = [
+        caller.clone().header("sec-fetch-site", "cross-site"),
+        caller.clone().header("sec-fetch-site", "same-site"),
+        caller.clone().header("sec-fetch-site", "none"),
+        caller.clone().header("sec-fetch-site", "cross-site").header("origin", &server.url),
+        caller.clone().header("origin", "https://evil.example"),
+        caller.clone().header("origin", "null"),
+        caller.clone(),
+    ];
+    for foreign in &foreign {
+        foreign.post(path, &profile_body("a", "hubspot")).await.expect(403);
+        foreign.delete("/session").await.expect(403);
+        // Reading is harmless: the answer does not leave the browser.
+        foreign.get(path).await.expect(200);
+    }
+    caller.clone().header("sec-fetch-site", "same-origin").post(path, &profile_body("a", "hubspot")).await.expect(200);
+    caller.clone().header("origin", &server.url).post(path, &profile_body("b", "hubspot")).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_is_logged_in_by_a_page_of_another_site() {
+    let server = Server::start().await;
+    make_user(&server, "ann", "admin").await;
+    let anybody = server.anybody();
+    for (name, value) in
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example")]
+    {
+        let foreign = anybody.clone().header(name, value);
+        let answer = log_in(&foreign, "ann", PASSWORD).await;
+        answer.expect(403);
+        assert_eq!(answer.header("set-cookie"), "");
+        foreign.post("/setup", &json!({})).await.expect(403);
+    }
+    log_in(&anybody.clone().header("sec-fetch-site", "same-origin"), "ann", PASSWORD).await.expect(200);
+    log_in(&anybody.clone().header("origin", &server.url), "ann", PASSWORD).await.expect(200);
+    // A form of another site cannot send JSON without being asked about it first.
+    let form = anybody.send_text("POST", "/session", "text/plain", r#"{"name":"ann","password":"x"}"#).await;
+    form.expect(415);
+}
+
+#[tokio::test]
+async fn a_browser_is_not_made_to_ask_for_a_password_in_a_window_of_its_own() {
+    let server = Server::start().await;
+    let challenges = |answer: &Answer| -> Vec<String> {
+        answer.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let script = challenges(&server.anybody().get("/api/users").await);
+    assert!(script.len() == 2 && script[1].starts_with("Basic"), "{script:?}");
+    for path in ["/api/users", "/session"] {
+        let page = challenges(&server.anybody().header("sec-fetch-site", "same-origin").get(path).await);
+        assert!(page.len() == 1 && page[0].starts_with("Bearer"), "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn guessing_at_one_account_is_stopped_and_another_account_is_not() {
+    let server = Server::start().await;
+    make_user(&server, "ann", "viewer").await;
+    make_user(&server, "bob", "viewer").await;
+    let mut last = log_in(&server.anybody(), "ann", "PLANTED wrong").await;
+    for _ in 0..9 {
+        last = log_in(&server.anybody(), "ANN", "PLANTED wrong").await;
+    }
+    last.expect(429);
+    let wait: u64 = last.header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    log_in(&server.anybody(), "ann", PASSWORD).await.expect(429);
+    log_in(&server.anybody(), "bob", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_login_or_a_setup_is_said_by_field() {
+    let server = Server::start().await;
+    let anybody = server.anybody();
+    let blank = json!(["can't be blank"]);
+    let answer = anybody.post("/session", &json!({})).await.expect(400);
+    assert_eq!(answer["errors"], json!({"name": blank, "password": blank}));
+    let answer = anybody.post("/session", &json!({"name": ["a"], "password": "x".repeat(1025)})).await.expect(400);
+    assert!(answer["errors"]["name"][0].as_str().unwrap().contains("string"));
+    assert!(answer["errors"]["password"][0].as_str().unwrap().contains("too long"));
+    for body in ["", "[]", "{", "\u{0}", r#"{"name":"a","name":"b"}"#, "null", "\"x\""] {
+        let answer = anybody.send_text("POST", "/session", "application/json", body).await.expect(400);
+        assert!(answer["message"].is_string(), "{body}");
+    }
+    anybody.send_text("POST", "/session", "application/json", vec![b'x'; 2 << 20]).await.expect(413);
+    anybody.post("/session", &json!({"name": "x".repeat(100_000), "password": "x"})).await.expect(401);
+
+    let token = server.cli_ok(&["admin", "setup-link"]).rsplit('/').next().unwrap().to_owned();
+    let answer = anybody.post("/setup", &json!({"link": token, "name": " ", "email": "x", "password": "short"})).await;
+    let errors = answer.expect(400)["errors"].clone();
+    assert_eq!(errors["name"], blank);
+    assert_eq!(errors["email"], json!(["must be an e-mail address"]));
+    assert_eq!(errors["password"], json!(["is too short (minimum is 12 characters)"]));
+    assert_eq!(anybody.post("/setup", &json!({})).await.expect(400)["errors"], json!({"link": blank}));
+
+    make_user(&server, "ann", "viewer").await;
+    let body =
+        |name: &str, link: &str| json!({"link": link, "name": name, "email": "a@example.com", "password": PASSWORD});
+    // A name that is taken does not use the link up.
+    let taken = anybody.post("/setup", &body("ANN", &token)).await.expect(409);
+    assert_eq!(taken["errors"], json!({"name": ["has already been taken"]}));
+    let cut = &token[..token.len() - 1];
+    anybody.post("/setup", &body("eve", cut)).await.expect(401);
+    let (one, two) = tokio::join!(async { anybody.post("/setup", &body("eve", &token)).await.status }, async {
+        anybody.post("/setup", &body("eva", &token)).await.status
+    },);
+    assert_eq!(BTreeSet::from([one, two]), BTreeSet::from([200, 401]), "the link works once");
+    anybody.post("/setup", &body("eli", &token)).await.expect(401);
+}
+
+#[tokio::test]
+async fn the_files_of_the_page_are_served_with_a_validator_and_nothing_else_is() {
+    let server = Server::start().await;
+    let anybody = server.anybody();
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html", "text/html; charset=utf-8"),
+        ("/admin.css", "text/css; charset=utf-8"),
+        ("/main.js", "text/javascript; charset=utf-8"),
+        ("/lib/dom.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = anybody.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
+        assert_eq!(answer.header("cache-control"), "no-cache");
+        let tag = answer.header("etag").to_owned();
+        assert!(tag.len() == 34 && tag.starts_with('"'), "{tag}");
+        for known in [tag.clone(), format!("\"other\", W/{tag}"), "*".to_owned()] {
+            let again = anybody.clone().header("if-none-match", &known).get(path).await;
+            assert_eq!((again.status, again.body.len()), (304, 0), "{known}");
+            assert_eq!(again.header("etag"), tag);
+        }
+        assert_eq!(anybody.clone().header("if-none-match", "\"other\"").get(path).await.status, 200);
+        let head = anybody.send(anybody.request("HEAD", path)).await;
+        assert_eq!((head.status, head.body.len(), head.header("etag")), (200, 0, tag.as_str()));
+        let post = anybody.post(path, &json!({})).await;
+        assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
+    }
+    for path in [
+        "/nothing",
+        "/catalogue/providers.json",
+        "/..%2f..%2fCargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/lib",
+        "/lib/",
+        "//main.js",
+        "/main.js/",
+        "/main.js%00",
+        "/..%5cCargo.toml",
+        "/lib/..%2fmain.js",
+    ] {
+        let answer = anybody.get(path).await;
+        assert_eq!(answer.expect(404), json!({"message": "Not found"}), "{path}");
+        let page = anybody.clone().header("accept", "text/html,application/xml;q=0.9,*/*;q=0.8").get(path).await;
+        assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+        assert!(page.text().len() < 1000 && page.text().contains("There is no such page"));
+    }
+    let japanese = anybody.clone().header("accept", "text/html").header("accept-language", "ja").get("/nothing").await;
+    assert!(japanese.text().contains("<html lang=\"ja\">"));
+}
+
+#[tokio::test]
+async fn every_answer_says_what_a_browser_may_do_with_it() {
+    let server = Server::start().await;
+    let anybody = server.anybody();
+    let answers = [
+        anybody.get("/").await,
+        anybody.get("/main.js").await,
+        anybody.get("/nothing").await,
+        anybody.get("/session").await,
+        anybody.post("/", &json!({})).await,
+        anybody.post("/session", &json!({})).await,
+        anybody.get("/api/nothing").await,
+        anybody.get("/api/users").await,
+        anybody.clone().header("if-none-match", "*").get("/").await,
+    ];
+    for answer in &answers {
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains("http"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+        assert!(!answer.header("x-request-id").is_empty());
+        let kept = if answer.header("etag").is_empty() { "no-store" } else { "no-cache" };
+        assert_eq!(answer.header("cache-control"), kept);
+    }
+}
+
+/// A table of the page's words: `export default {…};` around plain JSON.
+fn words(text: &str) -> BTreeMap<String, String> {
+    let json = text.trim().strip_prefix("export default ").and_then(|text| text.strip_suffix(';'));
+    serde_json::from_str(json.expect("plain JSON inside")).unwrap()
+}
+
+#[test]
+fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
+    let en = words(include_str!("../../static/lang/en.js"));
+    let ja = words(include_str!("../../static/lang/ja.js"));
+    assert!(
+        en.keys().eq(ja.keys()),
+        "{:?}",
+        en.keys().collect::<BTreeSet<_>>().symmetric_difference(&ja.keys().collect())
+    );
+    let gap = regex_lite::Regex::new(r"\{\w+\}").unwrap();
+    for (key, text) in &en {
+        let gaps = |text: &str| gap.find_iter(text).map(|gap| gap.as_str().to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(gaps(text), gaps(&ja[key]), "{key}");
+        assert!(!text.trim().is_empty() && !ja[key].trim().is_empty(), "{key}");
+    }
+    let sources = [
+        include_str!("../../static/main.js"),
+        include_str!("../../static/lib/form.js"),
+        include_str!("../../static/lib/i18n.js"),
+        include_str!("../../static/views/login.js"),
+        include_str!("../../static/views/setup.js"),
+        include_str!("../../static/views/profiles.js"),
+    ]
+    .concat();
+    let quoted = regex_lite::Regex::new(r#""([a-z_]+(?:\.[a-z_]+)?)""#).unwrap();
+    let used: BTreeSet<&str> = quoted.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
+    // The titles of a table's columns are put together from the column's name: `profiles.` and `client_id`.
+    let column = |key: &str| key.strip_prefix("profiles.").is_some_and(|column| used.contains(column));
+    for key in en.keys() {
+        assert!(used.contains(key.as_str()) || column(key), "{key} is not used");
+    }
+    let families: BTreeSet<&str> = en.keys().filter_map(|key| key.split_once('.')).map(|(family, _)| family).collect();
+    for key in used.iter().filter(|key| key.split_once('.').is_some_and(|(family, _)| families.contains(family))) {
+        assert!(en.contains_key(*key), "{key} is in no table");
+    }
+}

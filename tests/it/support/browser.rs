@@ -1,0 +1,239 @@
+//! A browser of one's own: Chromium through chromedriver, in the words of the W3C's WebDriver.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long the page may take for one step; two cores may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The key of an element's id (WebDriver §12.2).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A browser with an empty profile.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    http: reqwest::Client,
+    /// Goes last, when nothing writes to it any more.
+    _profile: TempDir,
+}
+
+/// The first of these programs that is installed.
+fn installed(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+        .find(|file| file.is_file())
+}
+
+impl Browser {
+    /// A browser, or `None` where none is installed: then `suite` is skipped and says so, unless
+    /// `GRANTRY_TESTS_NEED_BROWSER=1` makes that a failure.
+    pub async fn start(suite: &str) -> Option<Self> {
+        let found = installed(&["chromium"]).zip(installed(&["chromedriver"]));
+        if found.is_none() {
+            let why =
+                "chromium and chromedriver are not both installed (Debian: apt-get install chromium chromium-driver)";
+            assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{suite}: {why}");
+            // Not `eprintln!`: the harness keeps that of a test that passes to itself.
+            let _ = writeln!(std::io::stderr(), "SKIPPED {suite}: {why}");
+        }
+        let (chromium, driver) = found?;
+        Some(Self::open(&chromium, &driver).await)
+    }
+
+    async fn open(chromium: &Path, driver: &Path) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new(driver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Port 0 is a free one; the driver says which: "… started successfully on port 40123."
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| {
+            line.unwrap()
+                .rsplit_once("successfully on port ")
+                .and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
+        let port = port.expect("chromedriver says its port");
+        let mut browser = Self { driver, port, session: String::new(), http, _profile: profile };
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            "goog:chromeOptions": {"binary": chromium, "args": [
+                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                format!("--user-data-dir={}", browser._profile.path().display()),
+            ]},
+        }}});
+        let session = browser.command("POST", "session", &capabilities).await;
+        browser.session = session["sessionId"].as_str().expect("a session").to_owned();
+        browser
+    }
+
+    async fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_command(method, path, body).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn try_command(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method.clone(), format!("http://127.0.0.1:{}/{path}", self.port));
+        let request = if method == "POST" { request.json(body) } else { request };
+        let answer = request.send().await.unwrap();
+        let fine = answer.status().is_success();
+        let value = answer.json::<Value>().await.unwrap()["value"].take();
+        if fine { Ok(value) } else { Err(value) }
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> Value {
+        self.command("POST", &format!("session/{}/{path}", self.session), body).await
+    }
+
+    /// Opens an address.
+    pub async fn open_url(&self, url: &str) {
+        self.ask("url", &json!({"url": url})).await;
+    }
+
+    /// The back button.
+    pub async fn back(&self) {
+        self.ask("back", &json!({})).await;
+    }
+
+    /// The address in the bar.
+    pub async fn url(&self) -> String {
+        let url = self.command("GET", &format!("session/{}/url", self.session), &Value::Null).await;
+        url.as_str().unwrap().to_owned()
+    }
+
+    /// What a script in the page answers.
+    pub async fn run(&self, script: &str) -> Value {
+        self.ask("execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// The element of a CSS selector, once it is there.
+    async fn element(&self, selector: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let path = format!("session/{}/element", self.session);
+            let found = self.try_command("POST", &path, &json!({"using": "css selector", "value": selector})).await;
+            if let Ok(found) = found {
+                return found[ELEMENT].as_str().unwrap().to_owned();
+            }
+            self.pause(begun, selector).await;
+        }
+    }
+
+    /// Types into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let element = self.element(selector).await;
+        self.ask(&format!("element/{element}/clear"), &json!({})).await;
+        self.ask(&format!("element/{element}/value"), &json!({"text": text})).await;
+    }
+
+    /// Clicks on something.
+    pub async fn click(&self, selector: &str) {
+        let element = self.element(selector).await;
+        self.ask(&format!("element/{element}/click"), &json!({})).await;
+    }
+
+    /// The text on the page, as a reader sees it.
+    pub async fn text(&self) -> String {
+        self.run("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a text is on the page.
+    pub async fn see(&self, text: &str) {
+        self.until(&format!("document.body.innerText.includes({})", json!(text))).await;
+    }
+
+    /// Waits until an expression is true in the page.
+    pub async fn until(&self, condition: &str) {
+        let begun = Instant::now();
+        while self.run(&format!("return Boolean({condition})")).await != true {
+            self.pause(begun, condition).await;
+        }
+    }
+
+    /// Lets the page go on, or gives up.
+    async fn pause(&self, begun: Instant, awaited: &str) {
+        if begun.elapsed() > PATIENCE {
+            panic!("never seen: {awaited}\n{}\n{}", self.url().await, self.text().await);
+        }
+        // The page says nothing when it has changed: it has to be looked at again.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    /// A command of the DevTools protocol.
+    pub async fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.ask("goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
+    }
+
+    /// What the console said since it was last asked.
+    pub async fn console(&self) -> Vec<String> {
+        let entries = self.ask("se/log", &json!({"type": "browser"})).await;
+        entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The addresses that were requested since it was last asked.
+    pub async fn requested(&self) -> Vec<String> {
+        let entries = self.ask("se/log", &json!({"type": "performance"})).await;
+        let events = entries.as_array().unwrap().iter().filter_map(|entry| {
+            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let event = &event["message"];
+            let sent = event["method"] == "Network.requestWillBeSent";
+            event["params"]["request"]["url"].as_str().filter(|_| sent).map(str::to_owned)
+        });
+        events.collect()
+    }
+
+    /// Shows the page at this width, light or dark, and keeps a picture where `GRANTRY_TESTS_SHOTS` names a folder.
+    pub async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("GRANTRY_TESTS_SHOTS").map(PathBuf::from) else { return };
+        for (width, scheme) in [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark"), (2560, "light")] {
+            self.shape(width, scheme).await;
+            let shot = self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": false})).await;
+            use base64::{Engine as _, engine::general_purpose::STANDARD};
+            let png = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+            std::fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), png).unwrap();
+        }
+        self.shape(1280, "light").await;
+    }
+
+    /// The window's width, and whether the system is light or dark.
+    pub async fn shape(&self, width: u32, scheme: &str) {
+        let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", &features).await;
+    }
+}
+
+impl Drop for Browser {
+    /// Ends the session, so that the browser ends, then the driver. Plain sockets: nothing can be awaited here.
+    fn drop(&mut self) {
+        if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
+            let _ = driver.set_read_timeout(Some(Duration::from_secs(10)));
+            let request = format!(
+                "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
+                self.session, self.port
+            );
+            let _ = driver.write_all(request.as_bytes()).and_then(|()| driver.read(&mut [0; 64]));
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
