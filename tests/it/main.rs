@@ -5,4 +5,5 @@
 
 mod support;
 
+mod flow_services;
 mod profiles;
