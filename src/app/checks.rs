@@ -288,9 +288,9 @@ impl App {
         urls.dedup();
         let mut answers: BTreeMap<String, Reach> = BTreeMap::new();
         let mut knocks = stream::iter(urls)
-            .map(|url| async {
+            .map(|url| async move {
                 let reach = self.engine.probe(&url, &[], &[]).await;
-                (url, reach)
+                (shown(&url), reach)
             })
             .buffer_unordered(PARALLEL);
         while let Some((url, reach)) = knocks.next().await {
@@ -304,6 +304,14 @@ impl App {
         self.db.read(store::users::count_admins)?;
         self.db.check_writable().await?;
         if self.housekeeper.is_running() { Ok(()) } else { Err(Error::unavailable(Outage::Stopping)) }
+    }
+}
+
+/// An address as it may be told: parameters give some of them, and user, password or query may be secret.
+fn shown(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(url) if url.has_host() => format!("{}{}", url.origin().ascii_serialization(), url.path()),
+        _ => "(a parameter that is no URL)".to_owned(),
     }
 }
 

@@ -24,6 +24,9 @@ pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The most configurations in one document.
 pub const MOST_CONFIGURATIONS: usize = 10_000;
 const TRIES: usize = 3;
+const MOST_PARALLEL: usize = 16;
+/// The most characters of a name in the path of a fault: a hundred faults must not be a hundred documents.
+const MOST_SHOWN: usize = 255;
 
 /// What a load did, as (connector, OAuth provider).
 #[derive(Debug, Default, Clone)]
@@ -82,7 +85,8 @@ impl App {
     }
 
     async fn plan(&self, drafts: Vec<Draft>, progress: &(impl Fn(Progress) + Sync)) -> Result<Vec<Step>> {
-        let parallel = self.hasher.workers() * 2;
+        // Enough to keep the workers busy, and far from what fills their queue by itself.
+        let parallel = (self.hasher.workers() * 2).min(MOST_PARALLEL);
         // First who is new at all: that costs a look, or in `hashed` mode a hash, each.
         let steps: Vec<(Step, bool)> = stream::iter(drafts)
             .map(|draft| self.compare(draft))
@@ -114,7 +118,8 @@ impl App {
         let found = self.db.read(|read| {
             let Some(found) = store::profiles::find(read, &draft.provider, draft.name.as_str())? else { return Ok(None) };
             let kind = crate::domain::profile::SecretKind::Parameters;
-            let parameters = store::profiles::open_secret(read, found.id, kind)?;
+            // Parameters that do not open any more are not those that come: they are written anew.
+            let parameters = store::profiles::open_secret(read, found.id, kind).ok();
             let hash = profiles::hash_of(read, found.id)?;
             Ok(Some((found, parameters, hash)))
         })?;
@@ -126,7 +131,8 @@ impl App {
             Change::Set(parameters) => Some(profiles::parameters_text(parameters)),
             _ => None,
         };
-        let same_parameters = wanted.as_ref().map(Secret::expose) == parameters.as_ref().map(Secret::expose);
+        let same_parameters = parameters
+            .is_some_and(|kept| kept.as_ref().map(Secret::expose) == wanted.as_ref().map(Secret::expose));
         let same = !new_secret && same_parameters && profile.client_id == draft.client_id;
         Ok((Step { draft, known: Some((profile.id, seen)), hash: None, same }, new_secret))
     }
@@ -149,18 +155,19 @@ fn read_document(document: &Value, is_provider: impl Fn(&str) -> Result<bool>) -
         faults.add("", Why::Blank);
     }
     for (connector, configurations) in connectors {
+        let place = shown(connector);
         if !is_provider(connector)? {
-            faults.add(connector, Why::NotInList);
+            faults.add(&place, Why::NotInList);
         }
         let Some(configurations) = configurations.as_object() else {
-            faults.add(connector, Why::WrongType("object"));
+            faults.add(&place, Why::WrongType("object"));
             continue;
         };
         if configurations.is_empty() {
-            faults.add(connector, Why::Blank);
+            faults.add(&place, Why::Blank);
         }
         for (name, fields) in configurations {
-            let path = format!("{connector}.{name}");
+            let path = format!("{place}.{}", shown(name));
             let Some(fields) = fields.as_object() else {
                 faults.add(path, Why::WrongType("object"));
                 continue;
@@ -201,6 +208,13 @@ fn read_document(document: &Value, is_provider: impl Fn(&str) -> Result<bool>) -
         faults.add("", Why::TooMany(MOST_CONFIGURATIONS));
     }
     faults.or(drafts)
+}
+
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(MOST_SHOWN) {
+        None => name.to_owned(),
+        Some((end, _)) => format!("{}…", &name[..end]),
+    }
 }
 
 /// Writes what has changed; `None` when somebody changed one of them meanwhile.

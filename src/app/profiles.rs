@@ -151,8 +151,9 @@ impl App {
     /// Whether `secret` is the current secret of a profile, kept as the configuration wants it. Where the sealed form is
     /// kept this costs a microsecond; where only the hash is, it costs a hash.
     pub(super) async fn is_kept_secret(&self, id: i64, secret: &Secret) -> Result<bool> {
+        // One that does not open any more counts as another one, so that giving it again repairs it.
         let (opened, kept) = self.db.read(|read| {
-            Ok((store::profiles::open_secret(read, id, SecretKind::Current)?, hash_of(read, id)?))
+            Ok((store::profiles::open_secret(read, id, SecretKind::Current).unwrap_or_default(), hash_of(read, id)?))
         })?;
         match (opened, kept) {
             // Kept the other way than configured: it counts as another one, so that it is kept anew.

@@ -97,7 +97,8 @@ pub(super) fn refusal(status: u16, body: &Value) -> Failed {
     }
 }
 
-fn unreachable(error: &reqwest::Error) -> Failed {
+/// The sentence for a server that does not answer.
+pub(super) fn unreachable(error: &reqwest::Error) -> Failed {
     Failed::new(format_args!(
         "the server that holds this data folder does not answer ({}); if it is just starting or stopping, try again",
         if error.is_timeout() { "too slow" } else { "connection failed" }

@@ -70,7 +70,7 @@ fn cell(value: Option<&Value>) -> String {
 }
 
 /// The text with control and direction-changing characters written out.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let odd = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(odd) {
         return text.to_owned();

@@ -11,6 +11,7 @@ mod cli;
 mod cli_users;
 mod customers;
 mod durability;
+mod flow_services;
 mod hostile;
 mod layering;
 mod profiles;

@@ -1,0 +1,275 @@
+//! The six services, each with its sentences.
+
+use actix_web::http::StatusCode;
+use serde_json::Value;
+
+use super::{
+    Body, CHECKED, CONFIGURATIONS, CONNECTOR, Call, Outcome, PROVIDER, USER,
+    parameters::{Given, Parameter, shown},
+};
+use crate::{
+    app::{
+        checks::{ConnectorReport, SecretState, SetupFault},
+        connections::TokensDeleted,
+        load::Report,
+    },
+    domain::{Error, Fault, Faults, Noun, Use, Why},
+    http::problem::{Failure, fault_phrase, noun},
+    oauth::Reach,
+};
+
+/// The text of a required parameter, or the refusal of a blank one: it would name nothing, or everything.
+fn need<'a>(given: &'a Given, parameter: &Parameter) -> Result<&'a str, Outcome> {
+    let text = given.text(parameter).unwrap_or_default();
+    if text.trim().is_empty() { Err(blank(parameter)) } else { Ok(text) }
+}
+
+fn blank(parameter: &Parameter) -> Outcome {
+    let fault = Fault::new(parameter.printed, Why::Blank);
+    Outcome::refused("invalid", StatusCode::BAD_REQUEST, format!("Nothing was done: {}", fault_phrase(&fault)))
+}
+
+/// `1 connection`, `2 connections`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What is answered where the dialect is switched off.
+pub(super) fn switched_off() -> Outcome {
+    let fault = SetupFault::DialectOff;
+    Outcome::refused(fault.code(), StatusCode::CONFLICT, setup_sentence(&fault))
+}
+
+pub(super) async fn load(call: Call) -> Result<Outcome, Failure> {
+    let (app, caller) = (&call.app, &call.caller);
+    let loaded = match (&call.given.file, call.given.value(&CONFIGURATIONS)) {
+        (Some(file), _) => app.load(caller, file, |_| {}).await,
+        (None, Some(Value::String(text))) => app.load(caller, text.as_bytes(), |_| {}).await,
+        (None, Some(value)) => app.load_value(caller, value, |_| {}).await,
+        (None, None) => Err(Error::internal("a load without a document")),
+    };
+    match loaded {
+        Ok(report) => Ok(Outcome::done(load_sentence(&report))),
+        Err(Error::Invalid(faults)) => {
+            Ok(Outcome::refused("invalid", StatusCode::BAD_REQUEST, faults_sentence(&faults)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn load_sentence(report: &Report) -> String {
+    let (added, updated, unchanged) = (report.added.len(), report.updated.len(), report.unchanged.len());
+    let all = count(added + updated + unchanged, "configuration");
+    format!("Loaded {all}: {added} added, {updated} updated, {unchanged} unchanged. Nothing was deleted.")
+}
+
+fn faults_sentence(faults: &[Fault]) -> String {
+    let mut lines = vec!["Nothing was loaded, because of these faults of the document:".to_owned()];
+    lines.extend(faults.iter().map(fault_phrase));
+    if faults.len() == Faults::MOST {
+        lines.push(format!("These are the first {}; there may be more.", Faults::MOST));
+    }
+    lines.join("\n")
+}
+
+pub(super) async fn delete(call: Call) -> Result<Outcome, Failure> {
+    let (connector, provider) = match (need(&call.given, &CONNECTOR), need(&call.given, &PROVIDER)) {
+        (Ok(connector), Ok(provider)) => (connector, provider),
+        (Err(refusal), _) | (_, Err(refusal)) => return Ok(refusal),
+    };
+    let name = format!("{} of connector {}", shown(provider), shown(connector));
+    match call.app.delete_profile_by_name(&call.caller, connector, provider).await {
+        Ok(()) => Ok(Outcome::done(format!("The configuration {name} is deleted."))),
+        Err(Error::NotFound { .. }) => Ok(Outcome::refused(
+            "not_found",
+            StatusCode::NOT_FOUND,
+            format!("Nothing was deleted: there is no configuration {name}."),
+        )),
+        Err(Error::InUse { by, .. }) => {
+            let mut lines = vec![format!("The configuration {name} was not deleted, as it is in use:")];
+            lines.extend(by.iter().filter(|by| by.count > 0).map(use_sentence));
+            Ok(Outcome::refused("in_use", StatusCode::CONFLICT, lines.join("\n")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `2 connections: "Sales" of alice, "Support" without an owner`.
+fn use_sentence(by: &Use) -> String {
+    let mut names: Vec<String> = by
+        .examples
+        .iter()
+        .map(|(name, whose)| match (by.what, whose.as_str()) {
+            (Noun::Connection, "") => format!("\"{name}\" without an owner"),
+            (Noun::Connection, owner) => format!("\"{name}\" of {owner}"),
+            (_, "") => format!("\"{name}\""),
+            (_, id) => format!("\"{name}\" ({id})"),
+        })
+        .collect();
+    let more = by.count.saturating_sub(by.examples.len() as u64);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    format!("{}: {}", count(usize::try_from(by.count).unwrap_or(usize::MAX), noun(by.what)), names.join(", "))
+}
+
+pub(super) async fn names(call: Call) -> Result<Outcome, Failure> {
+    let mut names: Vec<(String, Vec<String>)> = Vec::new();
+    // They come sorted by connector and name.
+    for (connector, provider) in call.app.profile_names(&call.caller).await? {
+        match names.last_mut() {
+            Some((last, providers)) if *last == connector => providers.push(provider),
+            _ => names.push((connector, vec![provider])),
+        }
+    }
+    Ok(Outcome { body: Body::Names(names), refusal: None })
+}
+
+pub(super) async fn delete_tokens(call: Call) -> Result<Outcome, Failure> {
+    let provider = match need(&call.given, &PROVIDER) {
+        Ok(provider) => provider,
+        Err(refusal) => return Ok(refusal),
+    };
+    let user = call.given.text(&USER);
+    if user.is_some_and(|user| user.trim().is_empty()) {
+        return Ok(blank(&USER));
+    }
+    match call.app.delete_access_tokens(&call.caller, provider, user).await {
+        Ok(done) => Ok(tokens_outcome(&done, provider, user)),
+        Err(Error::NotFound { .. }) => Ok(Outcome::refused(
+            "not_found",
+            StatusCode::NOT_FOUND,
+            format!("Nothing was deleted: no connector has the OAuth provider {}.", shown(provider)),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn tokens_outcome(done: &TokensDeleted, provider: &str, user: Option<&str>) -> Outcome {
+    let whose = user.map_or_else(|| "every user".to_owned(), |user| format!("user {}", shown(user)));
+    let connectors = match done.connectors.as_slice() {
+        [one] => format!("connector {one}"),
+        several => format!("connectors {}", several.join(", ")),
+    };
+    let of = format!("of {whose} for the OAuth provider {} of {connectors}", shown(provider));
+    if done.connections == 0 {
+        let text = format!("Nothing was deleted: there are no access tokens {of}.");
+        return Outcome::refused("nothing_to_delete", StatusCode::NOT_FOUND, text);
+    }
+    let connections = count(usize::try_from(done.connections).unwrap_or(usize::MAX), "connection");
+    Outcome::done(format!(
+        "The access tokens {of} are deleted: {connections} must be authorised again. They were not revoked at the provider."
+    ))
+}
+
+pub(super) async fn check_connector(call: Call) -> Result<Outcome, Failure> {
+    let connector = match need(&call.given, &CHECKED) {
+        Ok(connector) => connector,
+        Err(refusal) => return Ok(refusal),
+    };
+    let report = match call.app.check_connector(&call.caller, connector).await {
+        Ok(report) => report,
+        Err(Error::NotFound { .. }) => {
+            let text = format!("No configuration is loaded for the connector {}.", shown(connector));
+            return Ok(Outcome::refused("not_found", StatusCode::NOT_FOUND, text));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if report.is_fine() {
+        let connections = report.configurations.iter().map(|configuration| configuration.connections).sum();
+        return Ok(Outcome::done(format!(
+            "The connector {connector} is in order: {}, {}, {} asked.",
+            count(report.configurations.len(), "configuration"),
+            count(connections, "connection"),
+            count(report.endpoints.len(), "endpoint"),
+        )));
+    }
+    let mut lines = vec![format!("The connector {connector} is not in order:")];
+    lines.extend(connector_findings(&report));
+    Ok(Outcome::refused("connector_not_in_order", StatusCode::CONFLICT, lines.join("\n")))
+}
+
+fn connector_findings(report: &ConnectorReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for configuration in &report.configurations {
+        let name = &configuration.name;
+        match configuration.secret {
+            SecretState::Usable => {}
+            SecretState::OnlyHashed => {
+                lines.push(format!("{name}: only the hash of its client secret is kept, so it cannot be used"));
+            }
+            SecretState::DoesNotOpen => {
+                lines.push(format!("{name}: its client secret does not open with the keys there are; load it again"));
+            }
+        }
+        if !configuration.missing_parameters.is_empty() {
+            lines.push(format!("{name}: lacks {}", configuration.missing_parameters.join(", ")));
+        }
+        for (connection, owner) in &configuration.lost_connections {
+            let of = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {owner}") };
+            lines.push(format!("{name}: the connection \"{connection}\" {of} must be authorised again"));
+        }
+    }
+    for (url, reach) in &report.endpoints {
+        match reach {
+            Reach::Failed(why) => lines.push(format!("{url} cannot be reached: {why}")),
+            Reach::Answered { status, .. } if *status >= 500 => lines.push(format!("{url} answers {status}")),
+            Reach::Answered { .. } => {}
+        }
+    }
+    lines
+}
+
+pub(super) async fn check_setup(call: Call) -> Result<Outcome, Failure> {
+    let faults = call.app.check_setup(&call.caller).await?;
+    if faults.is_empty() {
+        return Ok(Outcome::done("Everything is set up: no error was found."));
+    }
+    let codes: Vec<&str> = faults.iter().map(SetupFault::code).collect();
+    let lines: Vec<String> = faults.iter().map(setup_sentence).collect();
+    Ok(Outcome::refused(codes.join(" "), StatusCode::CONFLICT, lines.join("\n")))
+}
+
+/// One line: the code and what it means here.
+fn setup_sentence(fault: &SetupFault) -> String {
+    let pairs = |pairs: &[(String, String)]| -> String {
+        pairs.iter().map(|(url, what)| format!("{url} ({what})")).collect::<Vec<_>>().join(", ")
+    };
+    let text = match fault {
+        SetupFault::DialectOff => {
+            "The OAuth configuration services are switched off. Start with --flow-services=true to switch them on.".to_owned()
+        }
+        SetupFault::WorkersStopped => {
+            "The background work has stopped: nothing is refreshed or cleared. Restart the server.".to_owned()
+        }
+        SetupFault::ApiUnreachable(why) => {
+            format!("This server cannot be reached at its public URL: {why}. Check --public-url, and the proxy in front.")
+        }
+        SetupFault::ApiSeenElsewhere(host) => format!(
+            "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it with \
+             --trusted-proxy and let it send X-Forwarded-Host.",
+            shown(host)
+        ),
+        SetupFault::ClientSecretKeyMissing(ids) => {
+            format!("Client secrets are sealed with keys that are missing: {}. Put them back in the key file.", ids.join(", "))
+        }
+        SetupFault::TokenKeyMissing(ids) => {
+            format!("Tokens are sealed with keys that are missing: {}. Put them back in the key file.", ids.join(", "))
+        }
+        SetupFault::KeyFile(why) => format!("The keys cannot be read again, so the next start would fail: {why}."),
+        SetupFault::KeyDoesNotFit(what) => format!(
+            "The key file does not fit this database, so the next start would fail ({what}). Put back the one that belongs to it."
+        ),
+        SetupFault::ExchangeAnswersWrongly(urls) => format!("Token endpoints answer with errors: {}.", pairs(urls)),
+        SetupFault::ExchangeUnreachable(urls) => format!("Token endpoints cannot be reached: {}.", pairs(urls)),
+        SetupFault::EngineErrors(rows) => {
+            let rows: Vec<String> = rows.iter().take(20).map(|(id, kind)| format!("{id} ({kind})")).collect();
+            format!("Sealed secrets of these profiles do not open: {}. Load them again.", rows.join(", "))
+        }
+        SetupFault::EngineOff => {
+            "Accounts cannot be connected, as only hashes of client secrets are kept (--secrets hashed).".to_owned()
+        }
+    };
+    // A line each: what a path or a system says may have more.
+    format!("[{}] {}", fault.code(), text.replace(['\n', '\r'], " "))
+}
