@@ -256,6 +256,11 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// The faults so far.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
     /// `value` when there was no fault.
     pub fn or<T>(self, value: T) -> Result<T> {
         if self.0.is_empty() { Ok(value) } else { Err(Error::Invalid(self.0)) }
