@@ -180,6 +180,8 @@ pub enum Why {
     NothingToChange,
     /// More than so many of them.
     TooMany(usize),
+    /// Not among what was granted.
+    NotGranted,
     /// Needs a sealed secret, and only its hash is kept (`--secrets hashed`).
     OnlyHashed,
     /// The customer already has another profile of this provider.

@@ -152,6 +152,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::NoneFits => "該当するものがありません".to_owned(),
         Why::NothingToChange => "変更するものがありません".to_owned(),
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
+        Why::NotGranted => "付与されていません".to_owned(),
         Why::OnlyHashed => "ハッシュのみが保存されているため、使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
     }
@@ -213,6 +214,7 @@ mod tests {
             Why::NoneFits,
             Why::NothingToChange,
             Why::TooMany(2),
+            Why::NotGranted,
             Why::OnlyHashed,
             Why::OtherAssigned,
         ];
