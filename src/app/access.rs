@@ -265,14 +265,14 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    fn admit(&self, account: &str, address: IpAddr) -> Result<()> {
+    pub(super) fn admit(&self, account: &str, address: IpAddr) -> Result<()> {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         let until = closed.accounts.get(account).max(closed.addresses.get(&address));
         let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() { Ok(()) } else { Err(Error::TooMany { retry_after: left }) }
     }
 
-    fn failed(&self, account: &str, address: IpAddr) {
+    pub(super) fn failed(&self, account: &str, address: IpAddr) {
         let now = self.accounts.clock().now();
         let account_left = self.accounts.check_key(&account.to_owned()).err().map(|no| no.wait_time_from(now));
         let address_left = self.addresses.check_key(&address).err().map(|no| no.wait_time_from(now));
@@ -293,6 +293,27 @@ impl Attempts {
         if let Some(left) = address_left {
             closed.addresses.insert(address, now + left);
         }
+    }
+}
+
+/// Secrets of client applications that were right since the start, as SHA-256 of their 256 random bits. Being here admits
+/// to the comparison with the kept hash and to nothing else.
+#[derive(Default)]
+pub(super) struct Recognised(Mutex<HashMap<i64, [u8; 32]>>);
+
+impl Recognised {
+    pub(super) fn knows(&self, secret: &Credential) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&secret.id).is_some_and(|digest| secret.is(digest))
+    }
+
+    pub(super) fn note(&self, secret: &Credential) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Secrets come and go; starting over costs a program nothing while nobody guesses.
+        if known.len() >= MOST_KEYS {
+            known.clear();
+        }
+        known.insert(secret.id, secret.hash());
     }
 }
 

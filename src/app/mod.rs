@@ -18,14 +18,16 @@ pub mod profiles;
 pub mod providers;
 pub mod users;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
 
 use crate::{
     domain::{Result, Secret, audit::Deed},
     oauth::Engine,
     store::{self, Db, Tx},
 };
-use access::{Attempts, Caller};
+use access::{Attempts, Caller, Recognised};
 use credential::Credential;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
@@ -63,6 +65,10 @@ pub struct App {
     engine: Engine,
     settings: Settings,
     attempts: Attempts,
+    application_attempts: Attempts,
+    recognised: Recognised,
+    /// Places for large uploads.
+    uploads: Arc<Semaphore>,
     housekeeper: Housekeeper,
     /// The credential of the command line on the same machine; its hash alone.
     run: [u8; 32],
@@ -82,6 +88,9 @@ impl App {
             db,
             settings,
             attempts: Attempts::default(),
+            application_attempts: Attempts::default(),
+            recognised: Recognised::default(),
+            uploads: Arc::new(Semaphore::new(client_applications::MOST_UPLOADS)),
             run: run.hash(),
             probes: Mutex::default(),
         })

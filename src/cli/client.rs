@@ -76,6 +76,17 @@ impl Client {
         self.send(self.request("GET", path)?).await
     }
 
+    /// GET of bytes that are passed on as they are.
+    pub(super) async fn download(&self, path: &str) -> Result<Vec<u8>, Failed> {
+        let answer = self.request("GET", path)?.send().await.map_err(|error| unreachable(&error))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| unreachable(&error))?;
+        if status.is_success() {
+            return Ok(body.to_vec());
+        }
+        Err(refusal(status.as_u16(), &serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
     /// DELETE.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failed> {
         self.send(self.request("DELETE", path)?).await

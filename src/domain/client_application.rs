@@ -46,8 +46,3 @@ pub struct IssuedSecret {
 
 /// An application has at most so many live secrets: the one in use, and the next one while programs change over.
 pub const MOST_SECRETS: usize = 2;
-
-/// Whether `id` has the form of an application's id.
-pub fn is_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
-}

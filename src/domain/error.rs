@@ -180,6 +180,8 @@ pub enum Why {
     NothingToChange,
     /// More than so many of them.
     TooMany(usize),
+    /// Not among what was granted.
+    NotGranted,
     /// Needs a sealed secret, and only its hash is kept (`--secrets hashed`).
     OnlyHashed,
     /// The customer already has another profile of this provider.
@@ -254,6 +256,11 @@ impl Faults {
     /// Whether there is none so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The faults so far.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
     }
 
     /// `value` when there was no fault.

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admin;
 pub mod body;
 pub mod caller;
+pub mod download;
 pub mod oracle;
 pub mod problem;
 pub mod routes;

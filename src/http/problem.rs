@@ -146,7 +146,10 @@ impl Failure {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             }
-            Kind::Domain(Error::Unauthenticated(rejection)) if *rejection != Rejection::CrossSite => {
+            // A dress that knows which credentials are taken has said so.
+            Kind::Domain(Error::Unauthenticated(rejection))
+                if *rejection != Rejection::CrossSite && !headers.contains_key(header::WWW_AUTHENTICATE) =>
+            {
                 let challenge = HeaderValue::from_static("Bearer realm=\"grantry\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
                 // A browser would ask for name and password in a window of its own, over our page, and then send them
@@ -357,7 +360,8 @@ pub fn phrase(why: &Why) -> String {
         Why::Ambiguous(choices) => format!("must be given, as several fit: {}", choices.join(", ")),
         Why::NoneFits => "none fits, and one is needed".to_owned(),
         Why::NothingToChange => "the request changes nothing".to_owned(),
-        Why::TooMany(most) => format!("are too many (maximum is {most})"),
+        Why::TooMany(most) => format!("at most {most} are allowed"),
+        Why::NotGranted => "is not granted".to_owned(),
         Why::OnlyHashed => "is kept as a hash only, so it can be compared but not used".to_owned(),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
     }

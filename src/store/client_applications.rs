@@ -52,12 +52,6 @@ pub fn get(read: &Read<'_>, id: &str) -> Result<ClientApplication> {
     find(read, id)?.ok_or_else(|| missing(id))
 }
 
-/// The application of this name, without regard to case.
-pub fn find_by_name(read: &Read<'_>, folded: &str) -> Result<Option<ClientApplication>> {
-    let sql = format!("{SELECT} WHERE a.name_folded = ?1");
-    Ok(read.conn.prepare_cached(&sql)?.query_row([folded], application).optional()?)
-}
-
 /// The file of an application.
 pub fn file(read: &Read<'_>, id: &str) -> Result<File> {
     let sql = "SELECT a.file_name, f.data FROM client_applications a

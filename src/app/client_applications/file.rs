@@ -8,13 +8,14 @@ use std::{collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{
-    app::document::{syntax, utf8},
+    app::document::syntax,
     domain::{Error, Faults, Result, Why},
 };
 
 /// Checks a file: an object, or an array of objects, each with `id`, `name` and `actions`.
 pub(super) fn check(data: &[u8]) -> Result<()> {
-    let text = utf8(data)?;
+    let text = std::str::from_utf8(data)
+        .map_err(|error| Error::invalid("$", Why::NotUtf8 { offset: error.valid_up_to() }))?;
     let mut faults = Faults::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let walk = Walk { shape: &Shape::File, path: "$".to_owned(), faults: &mut faults };

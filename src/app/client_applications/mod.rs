@@ -2,24 +2,34 @@
 
 mod file;
 
+use std::net::IpAddr;
+
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     App,
     access::{Caller, Origin},
     audit,
-    credential::Credential,
+    credential::{Credential, hex},
 };
 use crate::{
     domain::{
-        Error, Name, Page, Result, Secret, Timestamp, Why,
+        Error, Fault, Name, Noun, Outage, Page, Result, Secret, Timestamp, Why,
         api_token::TokenKind,
         audit::Deed,
         client_application::{ClientApplication, File, IssuedSecret},
         user::{Scope, Scopes},
+        value::check_text,
     },
     store,
 };
+
+/// So many large files may be on their way in at once: each is held in memory until it is written.
+pub(super) const MOST_UPLOADS: usize = 8;
+/// The longest file name, in characters.
+const MOST_FILE_NAME: usize = 255;
 
 /// What is asked to be changed.
 #[derive(Debug, Default)]
@@ -89,16 +99,42 @@ impl App {
         self.db.read(|read| store::client_applications::get(read, id))
     }
 
-    /// The file of an application, byte for byte. An application may read its own.
-    pub async fn client_application_file(&self, caller: &Caller, id: &str) -> Result<File> {
-        if caller.application() != Some(id) {
-            caller.need(Scope::ApplicationsRead)?;
-        }
-        let id = id.to_owned();
-        self.db.scan(move |read| store::client_applications::file(read, &id)).await
+    /// Turns down an id that names nothing, before anybody sends a file for it.
+    pub fn expect_client_application(&self, caller: &Caller, id: &str) -> Result<()> {
+        caller.need(Scope::ApplicationsWrite)?;
+        self.db.read(|read| store::client_applications::get(read, id)).map(drop)
     }
 
-    /// Makes an application. The name is looked up first, so that a taken one is told before a file is read.
+    /// A place among the large uploads, to be held until the file is written. `Unavailable` when all are taken.
+    pub fn take_upload_place(&self) -> Result<OwnedSemaphorePermit> {
+        self.uploads.clone().try_acquire_owned().map_err(|_| Error::unavailable(Outage::Uploads))
+    }
+
+    /// The file of an application, byte for byte, with the SHA-256 of its bytes in hexadecimal digits.
+    pub async fn client_application_file(&self, caller: &Caller, id: &str) -> Result<(File, String)> {
+        caller.need(Scope::ApplicationsRead)?;
+        self.stored_file(id).await
+    }
+
+    /// The file of the application that asks: its own it may always read. To anybody else there is no such thing.
+    pub async fn own_client_application_file(&self, caller: &Caller) -> Result<(File, String)> {
+        let id = caller.application().ok_or_else(|| Error::not_found(Noun::ClientApplication, "self"))?;
+        self.stored_file(id).await
+    }
+
+    async fn stored_file(&self, id: &str) -> Result<(File, String)> {
+        let id = id.to_owned();
+        self.db
+            .scan(move |read| {
+                let file = store::client_applications::file(read, &id)?;
+                let digest = hex(&Sha256::digest(&file.data));
+                Ok((file, digest))
+            })
+            .await
+    }
+
+    /// Makes an application, without any scope and without a secret. A file that breaks the rules is told before a name
+    /// that is taken, as only the database knows of the name.
     pub async fn create_client_application(
         &self,
         caller: &Caller,
@@ -225,32 +261,39 @@ impl App {
     }
 
     /// Client credentials grant (RFC 6749 §4.4): an access token for id and secret. `scope` as in the request; none asks
-    /// for all that is granted.
-    pub async fn issue_access_token(&self, client_id: &str, secret: &Secret, scope: Option<&str>) -> Result<Issued, Refusal> {
-        let (application, secret_id) = self.authenticate_application(client_id, secret).await?;
-        let granted = application.scopes;
-        let scopes = match scope.map(str::trim).filter(|scope| !scope.is_empty()) {
-            None => granted,
-            Some(scope) => Scopes::parse(scope).map_err(Refusal::InvalidScope)?,
+    /// for all that is granted. `address` is where the request comes from: guessing from there is slowed.
+    pub async fn issue_access_token(
+        &self,
+        client_id: &str,
+        secret: &Secret,
+        scope: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Issued, Refusal> {
+        let (application, secret_id) = self.authenticate_application(client_id, secret, address).await?;
+        let wanted = match scope.map(str::trim).filter(|scope| !scope.is_empty()) {
+            None => None,
+            Some(scope) => Some(Scopes::parse(scope).map_err(Refusal::InvalidScope)?),
         };
-        if let Some(more) = scopes.iter().find(|scope| !granted.allow(*scope)) {
-            return Err(Refusal::InvalidScope(more.to_string()));
-        }
         let life = self.settings.access_token_life_s;
-        let token = self
-            .db
+        self.db
             .write(move |tx| {
+                // What is granted is read here and not before: it may have been taken away since the secret was checked.
+                let Some(now) = store::client_applications::find(tx, &application.id)? else {
+                    return Ok(Err(Refusal::InvalidClient));
+                };
+                let scopes = wanted.unwrap_or(now.scopes);
+                if let Some(more) = scopes.iter().find(|scope| !now.scopes.allow(*scope)) {
+                    return Ok(Err(Refusal::InvalidScope(more.to_string())));
+                }
                 let expires_at = tx.now().plus_ms(i64::from(life) * 1000);
                 let Some(id) = store::client_applications::insert_access_token(tx, secret_id, scopes, expires_at)? else {
-                    return Ok(None);
+                    return Ok(Err(Refusal::InvalidClient));
                 };
                 let token = Credential::generate(TokenKind::Access, id)?;
                 store::client_applications::set_access_token_hash(tx, id, &token.hash())?;
-                Ok(Some(token.text().clone()))
+                Ok(Ok(Issued { token: token.text().clone(), scopes, expires_in: life }))
             })
             .await?
-            .ok_or(Refusal::InvalidClient)?;
-        Ok(Issued { token, scopes, expires_in: life })
     }
 
     /// Introspection (RFC 7662) by an application of its own tokens, or by a caller that may see applications. `None`:
@@ -285,12 +328,26 @@ impl App {
 
     /// The caller that an application is which shows id and secret; it may do nothing but ask about its own tokens.
     pub async fn application_caller(&self, client_id: &str, secret: &Secret, origin: Origin) -> Result<Caller, Refusal> {
-        let (application, _) = self.authenticate_application(client_id, secret).await?;
+        let (application, _) = self.authenticate_application(client_id, secret, origin.address).await?;
         Ok(Caller::of_application(application.id, application.name.to_string(), origin))
     }
 
-    async fn authenticate_application(&self, id: &str, secret: &Secret) -> Result<(ClientApplication, i64), Refusal> {
-        let secret_id = Credential::parse(secret).filter(|c| c.kind == TokenKind::Secret).map_or(0, |c| c.id);
+    /// Wrong secrets are slowed by id and address together and by address alone, apart from the logins of people: who
+    /// guesses elsewhere keeps no program out. A secret that was right before is compared in any case, so that a guesser
+    /// behind the same address does not keep it out either.
+    async fn authenticate_application(
+        &self,
+        id: &str,
+        secret: &Secret,
+        address: IpAddr,
+    ) -> Result<(ClientApplication, i64), Refusal> {
+        let shown = Credential::parse(secret).filter(|c| c.kind == TokenKind::Secret);
+        let secret_id = shown.as_ref().map_or(0, |c| c.id);
+        let known: String = id.chars().take(32).collect();
+        let account = format!("{known} {address}");
+        if !shown.as_ref().is_some_and(|shown| self.recognised.knows(shown)) {
+            self.application_attempts.admit(&account, address)?;
+        }
         let (application, kept) = self.db.read(|read| {
             Ok((store::client_applications::find(read, id)?, store::client_applications::secret_hash(read, id, secret_id)?))
         })?;
@@ -299,8 +356,16 @@ impl App {
             self.db.note(move |tx| store::client_applications::rehash_secret(tx, secret_id, &kept, &better));
         }
         match application {
-            Some(application) if verdict.matches => Ok((application, secret_id)),
-            _ => Err(Refusal::InvalidClient),
+            Some(application) if verdict.matches => {
+                if let Some(shown) = shown {
+                    self.recognised.note(&shown);
+                }
+                Ok((application, secret_id))
+            }
+            _ => {
+                self.application_attempts.failed(&account, address);
+                Err(Refusal::InvalidClient)
+            }
         }
     }
 }
@@ -311,6 +376,19 @@ fn may_see(asker: &Caller, application: &str) -> bool {
 
 /// Checks a file where it holds up nobody.
 async fn check(file: File) -> Result<File> {
-    tokio::task::spawn_blocking(move || file::check(&file.data).map(|()| file)).await.map_err(Error::internal)?
+    let named = check_text(&file.name, MOST_FILE_NAME).map_err(|why| Fault::new("filename", why));
+    let (file, checked) = tokio::task::spawn_blocking(move || {
+        let checked = file::check(&file.data);
+        (file, checked)
+    })
+    .await
+    .map_err(Error::internal)?;
+    match (named, checked) {
+        (Ok(()), checked) => checked.map(|()| file),
+        (Err(fault), Err(Error::Invalid(mut faults))) => {
+            faults.insert(0, fault);
+            Err(Error::Invalid(faults))
+        }
+        (Err(fault), _) => Err(Error::Invalid(vec![fault])),
+    }
 }
-

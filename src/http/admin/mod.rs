@@ -1,7 +1,9 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading. The admin page and the command
+//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading,
+//! credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
+mod applications;
 mod keys;
 mod load;
 mod providers;
@@ -18,7 +20,20 @@ pub fn routes(routes: Routes) -> Routes {
     const ADMIN: Needs = Needs::Scope(Scope::Admin);
     const READ: Needs = Needs::Scope(Scope::ProfilesRead);
     const WRITE: Needs = Needs::Scope(Scope::ProfilesWrite);
+    const SEE: Needs = Needs::Scope(Scope::ApplicationsRead);
+    const CHANGE: Needs = Needs::Scope(Scope::ApplicationsWrite);
     routes
+        .at("/client_applications", [(Method::GET, SEE, web::to(applications::list))])
+        .at("/client_applications/self/data", [(Method::GET, Needs::Caller, web::to(applications::own_data))])
+        .at("/client_applications/{id}/scopes", [
+            (Method::GET, SEE, web::to(applications::get_scopes)),
+            (Method::PUT, CHANGE, web::to(applications::grant_scopes)),
+        ])
+        .at("/client_applications/{id}/secret", [(Method::POST, CHANGE, web::to(applications::issue_secret))])
+        .at("/client_applications/{id}/secrets", [(Method::GET, SEE, web::to(applications::list_secrets))])
+        .at("/client_applications/{id}/secrets/{secret}", [
+            (Method::DELETE, CHANGE, web::to(applications::revoke_secret)),
+        ])
         .at("/users", [(Method::GET, ADMIN, web::to(users::list)), (Method::POST, ADMIN, web::to(users::create))])
         .at("/users/{id}", [
             (Method::PUT, ADMIN, web::to(users::update)),
