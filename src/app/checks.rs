@@ -12,9 +12,10 @@ use crate::{
         profile::SecretKind,
         user::Scope,
     },
-    oauth::Reach,
     store::{self, seal::KeyList},
 };
+
+pub use crate::oauth::Reach;
 
 /// How many endpoints are knocked at together.
 const PARALLEL: usize = 8;

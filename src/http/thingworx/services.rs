@@ -15,7 +15,6 @@ use crate::{
     },
     domain::{Error, Fault, Faults, Noun, Use, Why},
     http::problem::{Failure, fault_phrase, noun},
-    oauth::Reach,
 };
 
 /// The text of a required parameter, or the refusal of a blank one: it would name nothing, or everything.
