@@ -198,7 +198,7 @@ impl<'a> Fields<'a> {
 
     /// A secret that must be there.
     pub fn need_secret(&mut self, name: &str) -> Option<Secret> {
-        self.need(name, |text| Secret::given(text))
+        self.need(name, Secret::given)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often it looks.
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 
 /// A thread that wakes up once a minute.
 pub struct Housekeeper {

@@ -19,7 +19,7 @@ pub(super) struct Client {
 }
 
 /// How long a request may take. A load of thousands of new secrets hashes each of them.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 impl Client {
     /// Finds the server of the data folder, or starts one.
@@ -31,10 +31,11 @@ impl Client {
             .tls_certs_only(std::iter::empty::<reqwest::Certificate>());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = http.build().map_err(Failed::new)?;
-        if config.data.is_dir() && Hold::take(&config.data).is_err() {
-            if let Some((url, token)) = RunFile::read(&config.data) {
-                return Ok(Self { http, url, token, own: None });
-            }
+        if config.data.is_dir()
+            && Hold::take(&config.data).is_err()
+            && let Some((url, token)) = RunFile::read(&config.data)
+        {
+            return Ok(Self { http, url, token, own: None });
         }
         let opened = open(config)?;
         let listener = TcpListener::bind("127.0.0.1:0")?;

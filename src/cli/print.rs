@@ -14,6 +14,7 @@ pub(super) struct Out {
 
 impl Out {
     /// One line of text. Names from outside may hold anything, so control characters are shown, not sent to the terminal.
+    #[expect(clippy::unused_self, reason = "one way to print, whatever is printed")]
     pub(super) fn line(self, text: &str) {
         let mut out = std::io::stdout().lock();
         // Whoever reads may have gone away; that is no error of ours.

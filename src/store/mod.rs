@@ -49,7 +49,7 @@ pub fn system_clock() -> Clock {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("another Grantry{} is using {dir}; stop it first, or name another folder with --data", owner(.pid))]
+    #[error("another Grantry{} is using {dir}; stop it first, or name another folder with --data", owner(*.pid))]
     Held {
         /// The data directory.
         dir: String,
@@ -103,8 +103,7 @@ impl OpenError {
     }
 }
 
-#[expect(clippy::ref_option, reason = "thiserror hands over a reference to the field")]
-fn owner(pid: &Option<u32>) -> String {
+fn owner(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 

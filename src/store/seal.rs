@@ -170,7 +170,7 @@ impl KeyList {
         for (n, key) in self.keys.iter().enumerate() {
             let state = if n == self.active { "active" } else { "old" };
             let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*key.secret));
-            text.push_str(&format!("{state} {} {}\n", key.id, *secret));
+            text.extend([state, " ", &key.id, " ", &secret, "\n"]);
         }
         let write = || {
             let mut options = std::fs::OpenOptions::new();

@@ -26,7 +26,7 @@ const QUEUE: usize = 1024;
 const GROUP: usize = 64;
 /// After so long without work the log is written back into the database.
 const IDLE: Duration = Duration::from_secs(2);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) struct Writer {
     queue: Option<SyncSender<Box<dyn Item>>>,
@@ -41,7 +41,7 @@ trait Item: Send {
 }
 
 struct Work<F, T> {
-    work: Option<F>,
+    closure: Option<F>,
     result: Result<T>,
     caller: Option<oneshot::Sender<Result<T>>>,
 }
@@ -52,7 +52,7 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
+        let Some(work) = self.closure.take() else { return false };
         self.result = catch_unwind(AssertUnwindSafe(|| work(tx)))
             .unwrap_or_else(|_| Err(Error::internal("a panic inside a transaction")));
         self.result.is_ok()
@@ -105,7 +105,7 @@ impl Writer {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
         caller: Option<oneshot::Sender<Result<T>>>,
     ) -> Result<()> {
-        let item = Work { work: Some(work), result: Err(Error::internal("never run")), caller };
+        let item = Work { closure: Some(work), result: Err(Error::internal("never run")), caller };
         let queue = self.queue.as_ref().ok_or(Error::unavailable(Outage::Stopping))?;
         queue.try_send(Box::new(item)).map_err(|error| match error {
             TrySendError::Full(_) => Error::unavailable(Outage::Writer),

@@ -238,7 +238,8 @@ impl Form {
         let value = match self {
             Self::Json => names.iter().map(|(connector, providers)| (connector.clone(), json!(providers))).collect(),
             Self::Xml => {
-                let connector = |(name, providers): &(String, Vec<String>)| json!({"name": name, "provider": providers});
+                let connector =
+                    |(name, providers): &(String, Vec<String>)| json!({"name": name, "provider": providers});
                 json!({"connector": names.iter().map(connector).collect::<Value>()})
             }
         };
@@ -262,6 +263,7 @@ impl Form {
 /// A table of one row: a message, and on error its code.
 fn infotable(text: &str, code: Option<&str>) -> Value {
     let field = |name: &str, ordinal: u32| {
+        // The shape is the vendor's, empty fields and all.
         json!({"name": name, "baseType": "STRING", "description": "", "aspects": {}, "ordinal": ordinal})
     };
     let mut table = json!({

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use actix_multipart::{Multipart, MultipartError};
-use actix_web::{HttpRequest, dev::Payload, error::PayloadError, web::{Bytes, BytesMut}};
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    error::PayloadError,
+    web::{Bytes, BytesMut},
+};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 

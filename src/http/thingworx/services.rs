@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{
-        checks::{ConnectorReport, SecretState, SetupFault},
+        checks::{ConnectorReport, Reach, SecretState, SetupFault},
         connections::TokensDeleted,
         load::Report,
     },
@@ -236,13 +236,16 @@ fn setup_sentence(fault: &SetupFault) -> String {
     };
     let text = match fault {
         SetupFault::DialectOff => {
-            "The OAuth configuration services are switched off. Start with --flow-services=true to switch them on.".to_owned()
+            "The OAuth configuration services are switched off. Start with --flow-services=true to switch them on."
+                .to_owned()
         }
         SetupFault::WorkersStopped => {
             "The background work has stopped: nothing is refreshed or cleared. Restart the server.".to_owned()
         }
         SetupFault::ApiUnreachable(why) => {
-            format!("This server cannot be reached at its public URL: {why}. Check --public-url, and the proxy in front.")
+            format!(
+                "This server cannot be reached at its public URL: {why}. Check --public-url, and the proxy in front."
+            )
         }
         SetupFault::ApiSeenElsewhere(host) => format!(
             "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it with \
@@ -250,7 +253,10 @@ fn setup_sentence(fault: &SetupFault) -> String {
             shown(host)
         ),
         SetupFault::ClientSecretKeyMissing(ids) => {
-            format!("Client secrets are sealed with keys that are missing: {}. Put them back in the key file.", ids.join(", "))
+            format!(
+                "Client secrets are sealed with keys that are missing: {}. Put them back in the key file.",
+                ids.join(", ")
+            )
         }
         SetupFault::TokenKeyMissing(ids) => {
             format!("Tokens are sealed with keys that are missing: {}. Put them back in the key file.", ids.join(", "))

@@ -52,7 +52,7 @@ impl From<Connection> for Wire {
             description: None,
             authorized_at: connection.authorized_at.map(with_offset),
             // `success`, `failed` or null: any other word breaks the vendor's command line.
-            authorization_status: connection.status.map(|status| status.as_str()),
+            authorization_status: connection.status.map(crate::domain::connection::Status::as_str),
             authorization_error: connection.lost_reason.clone(),
             created_at: with_offset(connection.created_at),
             updated_at: with_offset(connection.updated_at),
@@ -172,17 +172,17 @@ pub(super) async fn update(
     let cleared = ["external_id", "folder_id", "parent_id"].map(|name| fields.is_null(name));
     fields.faults.or(())?;
     let change = move |known: &Connection| {
-        fn or<T: Clone>(given: Option<T>, cleared: bool, known: &Option<T>) -> Option<T> {
-            if cleared { None } else { given.or_else(|| known.clone()) }
+        fn or<T: Clone>(given: Option<T>, cleared: bool, known: Option<&T>) -> Option<T> {
+            if cleared { None } else { given.or_else(|| known.cloned()) }
         }
         Draft {
             name: name.unwrap_or_else(|| known.name.clone()),
             provider: None,
             profile_id: None,
             owner: None,
-            external_id: or(given.external_id, cleared[0], &known.external_id),
-            folder_id: or(given.folder_id, cleared[1], &known.folder_id),
-            parent_id: or(given.parent_id, cleared[2], &known.parent_id),
+            external_id: or(given.external_id, cleared[0], known.external_id.as_ref()),
+            folder_id: or(given.folder_id, cleared[1], known.folder_id.as_ref()),
+            parent_id: or(given.parent_id, cleared[2], known.parent_id.as_ref()),
             input: given.input,
         }
     };
