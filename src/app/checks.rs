@@ -261,7 +261,8 @@ impl App {
                 for slug in store::profiles::providers_in_use(read)? {
                     let Some((entry, origin)) = providers::find(read, &slug)? else { continue };
                     urls.extend(entry.token_url.as_deref().and_then(fixed));
-                    let Some(parameter) = entry.provider(origin).endpoint_parameters.remove("token_url") else { continue };
+                    let mut endpoints = entry.provider(origin).endpoint_parameters;
+                    let Some(parameter) = endpoints.remove("token_url") else { continue };
                     for profile in store::profiles::of_provider(read, &slug)? {
                         let parameters = parameters(read, profile.id);
                         urls.extend(parameters.get(&parameter).and_then(serde_json::Value::as_str).map(str::to_owned));

@@ -393,7 +393,9 @@ async fn both_spellings_of_a_parameter_are_taken_and_must_agree() {
     done(&load(&admin, &document()).await);
     let plain = json!({"connectorConfigName": "google_gmail", "oauthProvider": "Gmail-1"});
     done(&call(&admin, DELETE, &plain).await);
-    let both = json!({"Connector config name": "google_gmail", "connectorConfigName": "google_gmail", "OAuth provider": "Gmail-2"});
+    let both = json!({
+        "Connector config name": "google_gmail", "connectorConfigName": "google_gmail", "OAuth provider": "Gmail-2"
+    });
     done(&call(&admin, DELETE, &both).await);
     let differ = json!({"Connector config name": "jira", "connectorConfigName": "slack", "OAuth provider": "JIRA"});
     let (_, text) = refused(&call(&admin, DELETE, &differ).await, 400);
@@ -426,8 +428,8 @@ async fn answers_come_in_the_form_that_is_asked_for() {
         answer.text(),
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><infotable><dataShape><fieldDefinitions><result><name>result</name>\
          <baseType>STRING</baseType><description></description><aspects></aspects><ordinal>0</ordinal></result>\
-         </fieldDefinitions></dataShape><rows><result>Loaded 3 configurations: 0 added, 0 updated, 3 unchanged. Nothing \
-         was deleted.</result></rows></infotable>"
+         </fieldDefinitions></dataShape><rows><result>Loaded 3 configurations: 0 added, 0 updated, 3 unchanged. \
+         Nothing was deleted.</result></rows></infotable>"
     );
     let answer = accepting("text/xml;q=0.9, application/json;q=0.1")
         .post(&path(CONNECTOR), &json!({"connectorName": "<x>"}))
@@ -573,8 +575,8 @@ async fn tokens_of_one_user_or_of_all_are_deleted_and_connections_stay() {
     let text = done(&call(&admin, TOKENS, &json!({"OAuth provider": "Main", "User Name": "alice"})).await);
     assert_eq!(
         text,
-        "The access tokens of user alice for the OAuth provider Main of connectors jira, slack are deleted: 2 connections \
-         must be authorised again. They were not revoked at the provider."
+        "The access tokens of user alice for the OAuth provider Main of connectors jira, slack are deleted: 2 \
+         connections must be authorised again. They were not revoked at the provider."
     );
     assert_eq!(failed(&admin).await, ["a", "b"]);
     let text = done(&call(&admin, TOKENS, &json!({"oauthProvider": "Main"})).await);
@@ -626,9 +628,9 @@ async fn a_connector_is_checked_finding_by_finding() {
     let secret_url = format!("{}/token?key=PLANTED_in_query", fine.replace("//", "//PLANTED_user:PLANTED_pass@"));
     let documents = json!({
         "http": {
-            "Own": {"CLIENT_ID": "a", "CLIENT_SECRET": "PLANTED_http", "TOKEN_URL": secret_url, "AUTHORIZATION_URL": fine},
+            "Own": {"CLIENT_ID": "a", "CLIENT_SECRET": "PLANTED_1", "TOKEN_URL": secret_url, "AUTHORIZATION_URL": fine},
             "Bare": configuration(2),
-            "Odd": {"CLIENT_ID": "a", "CLIENT_SECRET": "PLANTED_odd", "TOKEN_URL": "PLANTED no url", "AUTHORIZATION_URL": 7},
+            "Odd": {"CLIENT_ID": "a", "CLIENT_SECRET": "PLANTED_2", "TOKEN_URL": "PLANTED no", "AUTHORIZATION_URL": 7},
         }
     });
     done(&load(&admin, &documents).await);
@@ -651,8 +653,12 @@ async fn a_connector_is_checked_finding_by_finding() {
         let (code, text) = refused(&check(&admin, unknown).await, 200);
         assert!(code == "not_found" && text.contains(unknown), "{text}");
     }
-    edit(&mut server, "UPDATE connections SET status = 'failed'; UPDATE profile_secrets SET sealed = zeroblob(40) WHERE profile_id = 1")
-        .await;
+    edit(
+        &mut server,
+        "UPDATE connections SET status = 'failed';
+         UPDATE profile_secrets SET sealed = zeroblob(40) WHERE profile_id = 1",
+    )
+    .await;
     let admin = server.admin();
     let (_, text) = refused(&check(&admin, "fine").await, 200);
     assert_eq!(
@@ -828,7 +834,7 @@ async fn oauth_01_where_sealed_values_were_swapped() {
     edit(
         &mut server,
         "CREATE TEMP TABLE old AS SELECT * FROM profile_secrets;
-         UPDATE profile_secrets SET sealed = (SELECT sealed FROM old WHERE old.profile_id <> profile_secrets.profile_id)",
+         UPDATE profile_secrets AS p SET sealed = (SELECT sealed FROM old WHERE old.profile_id <> p.profile_id)",
     )
     .await;
     let admin = server.admin();
@@ -943,9 +949,9 @@ async fn the_template_lists_every_connector_and_is_refused_as_it_is() {
     let answer = admin.get("/api/connector_template").await;
     assert!(answer.header("content-disposition").contains("connectors.json"));
     let template = answer.expect(200);
-    for connector in "azure bitly box dropbox dynamics365 excel github google_gmail google_drive google_form google_sheet \
-        google_task google_translator integrity jira microsoft_365 odata onedrive salesforce servicemax slack soap swagger \
-        trello windchill youtube zendesk http gitlab oslc thingworx"
+    for connector in "azure bitly box dropbox dynamics365 excel github google_gmail google_drive google_form \
+        google_sheet google_task google_translator integrity jira microsoft_365 odata onedrive salesforce servicemax \
+        slack soap swagger trello windchill youtube zendesk http gitlab oslc thingworx"
         .split_whitespace()
     {
         assert!(template[connector].is_object(), "{connector}");

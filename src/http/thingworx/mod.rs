@@ -1,33 +1,36 @@
 //! Dialect 2: the OAuth configuration services of ThingWorx Flow's WorkflowSubsystem.
 //!
-//! `POST /Thingworx/Subsystems/WorkflowSubsystem/Services/<Service>` with a JSON object of parameters. A service answers with
-//! a message in an *infotable*; an error of the deed is such a message too, with status 200. Every service stands in
-//! [`SERVICES`], once.
+//! `POST /Thingworx/Subsystems/WorkflowSubsystem/Services/<Service>` with a JSON object of parameters. A service
+//! answers with a message in an *infotable*; an error of the deed is such a message too, with status 200. Every
+//! service stands in [`SERVICES`], once.
 //!
 //! # Where we differ or decide
 //!
 //! - The page lost two headings: `DeleteOAuthAccessTokens` and `ValidateConnector` are names of ours.
-//! - `GetOAuthConfiguration` answers the bare document, no infotable: `{"google_gmail":["Gmail-1","Gmail-2"]}`, sorted.
-//! - `Accept` may ask for `application/json` or `text/xml`; `*/*`, `text/html` or none gets JSON, anything else 406. In XML an
-//!   infotable has the same fields as in JSON, a row each in `rows`; the configurations are
-//!   `<configurations><connector><name/><provider/>…</connector>…</configurations>`, as a name need not be an element's.
+//! - `GetOAuthConfiguration` answers the bare document, no infotable: `{"google_gmail":["Gmail-1","Gmail-2"]}`,
+//!   sorted.
+//! - `Accept` may ask for `application/json` or `text/xml`; `*/*`, `text/html` or none gets JSON, anything else 406.
+//!   In XML an infotable has the same fields as in JSON, a row each in `rows`; the configurations are
+//!   `<configurations><connector><name/><provider/>…</connector>…</configurations>`, as a name need not be an
+//!   element's.
 //! - Every answer has the header `Grantry-Outcome: ok|error`; an error has a second field, `code`, in its row. With
 //!   `?strict=true` errors of the deed are 4xx with the same body.
-//! - Of the deed are: a fault of the document or of a value, a configuration in use or unknown, nothing to delete, findings
-//!   of a check. All else keeps its status: 400 for a body that is no JSON object, for a parameter of another type, for one
-//!   that is not the service's (a misspelt `User Name` must not mean everybody) and for both spellings of a name with
-//!   different values; 401; 403 for a missing right and for a wrong content type; 404 for an unknown service and for a
-//!   missing required parameter; 405, 406, 413, 429, 500, 503. Their bodies are infotables too.
-//! - A parameter that is `null` is missing where it is required. `User Name` is everybody only where it is absent: `null`
-//!   and blank are errors. Deleting tokens where there are none is an error (`nothing_to_delete`), as it may be a typing error.
-//! - A provider name that several connectors carry hits all of them, and the message names them. Tokens are not revoked at
-//!   the provider; the message says so.
+//! - Of the deed are: a fault of the document or of a value, a configuration in use or unknown, nothing to delete,
+//!   findings of a check. All else keeps its status: 400 for a body that is no JSON object, for a parameter of another
+//!   type, for one that is not the service's (a misspelt `User Name` must not mean everybody) and for both spellings
+//!   of a name with different values; 401; 403 for a missing right and for a wrong content type; 404 for an unknown
+//!   service and for a missing required parameter; 405, 406, 413, 429, 500, 503. Their bodies are infotables too.
+//! - A parameter that is `null` is missing where it is required. `User Name` is everybody only where it is absent:
+//!   `null` and blank are errors. Deleting tokens where there are none is an error (`nothing_to_delete`), as it may be
+//!   a typing error.
+//! - A provider name that several connectors carry hits all of them, and the message names them. Tokens are not
+//!   revoked at the provider; the message says so.
 //! - A refusal to delete names the connections with their owners, and the customers.
-//! - `oauthConfigurations` is a JSON object, or a string that holds one, with lines and columns of its own; a file may be
-//!   uploaded instead (`multipart/form-data`, one part `file`, no other). A body has at most 16 MiB.
+//! - `oauthConfigurations` is a JSON object, or a string that holds one, with lines and columns of its own; a file may
+//!   be uploaded instead (`multipart/form-data`, one part `file`, no other). A body has at most 16 MiB.
 //! - `ValidateConnector` knocks at the endpoints, and does not try client id and secret there.
-//! - `ValidateFlowSetup` has the page's codes with sentences of ours, one line each; `code` has all codes, with a space
-//!   between. Where the dialect is switched off it still reports, and the others answer `FLOW-CONFIG-01`.
+//! - `ValidateFlowSetup` has the page's codes with sentences of ours, one line each; `code` has all codes, with a
+//!   space between. Where the dialect is switched off it still reports, and the others answer `FLOW-CONFIG-01`.
 //! - `x-thingworx-session` and `X-XSRF-TOKEN` are ignored. A compressed body is 415.
 
 mod parameters;

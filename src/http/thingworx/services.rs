@@ -157,7 +157,8 @@ fn tokens_outcome(done: &TokensDeleted, provider: &str, user: Option<&str>) -> O
     }
     let connections = count(usize::try_from(done.connections).unwrap_or(usize::MAX), "connection");
     Outcome::done(format!(
-        "The access tokens {of} are deleted: {connections} must be authorised again. They were not revoked at the provider."
+        "The access tokens {of} are deleted: {connections} must be authorised again. They were not revoked at the \
+         provider."
     ))
 }
 
@@ -248,8 +249,8 @@ fn setup_sentence(fault: &SetupFault) -> String {
             )
         }
         SetupFault::ApiSeenElsewhere(host) => format!(
-            "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it with \
-             --trusted-proxy and let it send X-Forwarded-Host.",
+            "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it \
+             with --trusted-proxy and let it send X-Forwarded-Host.",
             shown(host)
         ),
         SetupFault::ClientSecretKeyMissing(ids) => {
@@ -263,7 +264,8 @@ fn setup_sentence(fault: &SetupFault) -> String {
         }
         SetupFault::KeyFile(why) => format!("The keys cannot be read again, so the next start would fail: {why}."),
         SetupFault::KeyDoesNotFit(what) => format!(
-            "The key file does not fit this database, so the next start would fail ({what}). Put back the one that belongs to it."
+            "The key file does not fit this database, so the next start would fail ({what}). Put back the one that \
+             belongs to it."
         ),
         SetupFault::ExchangeAnswersWrongly(urls) => format!("Token endpoints answer with errors: {}.", pairs(urls)),
         SetupFault::ExchangeUnreachable(urls) => format!("Token endpoints cannot be reached: {}.", pairs(urls)),
