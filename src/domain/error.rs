@@ -243,8 +243,8 @@ impl Error {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// More faults than these are not listed: the first hundred tell the story.
-    pub const MOST: usize = 100;
+    /// More faults than these are not listed: a document of ten thousand wrong entries has told its story.
+    pub const MOST: usize = 10_000;
 
     /// Notes a fault.
     pub fn add(&mut self, path: impl Into<String>, why: Why) {
@@ -266,6 +266,11 @@ impl Faults {
     /// `value` when there was no fault.
     pub fn or<T>(self, value: T) -> Result<T> {
         if self.0.is_empty() { Ok(value) } else { Err(Error::Invalid(self.0)) }
+    }
+
+    /// All that was asked for, where every part of it passed: a part that is missing without a fault is our mistake.
+    pub fn all<T>(self, parts: Option<T>) -> Result<T> {
+        self.or(parts)?.ok_or_else(|| Error::internal("a part is missing and nobody said why"))
     }
 
     /// The value of `result`, or its fault noted and `None`.

@@ -11,7 +11,7 @@ use crate::{
         document::Fields,
     },
     domain::{
-        Error, Name, Noun, Why,
+        Name, Noun, Why,
         api_token::ApiToken,
         user::{Scope, Scopes},
     },
@@ -76,7 +76,7 @@ pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) ->
         addresses,
         user_id,
     });
-    let draft = fields.faults.or(draft)?.ok_or_else(|| Error::internal("a draft without faults"))?;
+    let draft = fields.faults.all(draft)?;
     let (token, text) = app.create_api_token(&caller, draft).await?;
     let mut wire = wire(&token);
     wire["token"] = text.expose().into();

@@ -7,7 +7,7 @@ use super::{api_tokens::scopes, result};
 use crate::{
     app::{App, document::Fields},
     domain::{
-        Error, Noun, Page, Why,
+        Noun, Page, Why,
         client_application::{ClientApplication, IssuedSecret},
         user::Scope,
     },
@@ -90,7 +90,7 @@ pub(super) async fn grant_scopes(
         fields.fault("scopes", Why::Missing);
     }
     let scopes = scopes(&mut fields);
-    let scopes = fields.faults.or(scopes)?.ok_or_else(|| Error::internal("no scopes, no fault"))?;
+    let scopes = fields.faults.all(scopes)?;
     Ok(result(wire(&app.grant_scopes(&caller, &id(&request)?, scopes).await?)))
 }
 

@@ -11,7 +11,7 @@ use crate::{
         users::{Draft, password},
     },
     domain::{
-        Error, Name, Noun, Why,
+        Name, Noun, Why,
         user::{Role, User},
         value::check_email,
     },
@@ -47,7 +47,7 @@ pub(in crate::http) fn draft(body: &Value, fixed_role: Option<Role>) -> Result<D
     let password = fields.need("password", password);
     let draft = name.zip(email).zip(role.zip(password));
     let draft = draft.map(|((name, email), (role, password))| Draft { name, email, role, password });
-    fields.faults.or(draft)?.ok_or_else(|| Error::internal("a draft without faults").into())
+    Ok(fields.faults.all(draft)?)
 }
 
 pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {

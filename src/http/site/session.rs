@@ -93,7 +93,7 @@ pub(super) async fn set_up(
     refuse_other_sites(&request)?;
     let mut fields = Fields::of(&body.0)?;
     let link = fields.need_secret("link");
-    let link = fields.faults.or(link)?.ok_or_else(|| Error::internal("no link, no fault"))?;
+    let link = fields.faults.all(link)?;
     let draft = draft(&body.0, Some(Role::Admin))?;
     let (user, session) = app.set_up(&link, draft, origin(&request)?).await?;
     Ok(begun(&surface, &user, &session))

@@ -8,7 +8,7 @@ use super::customers;
 use crate::{
     app::{App, document::Fields},
     domain::{
-        Error, Name, Noun, Secret, Why,
+        Name, Noun, Secret, Why,
         connection::{Connection, Draft, Filter},
         customer::Key,
         value::check_text,
@@ -155,7 +155,7 @@ pub(super) async fn create(
         parent_id: given.parent_id,
         input: given.input,
     });
-    let draft = fields.faults.or(draft)?.ok_or_else(|| Error::internal("a draft without faults"))?;
+    let draft = fields.faults.all(draft)?;
     Ok(answer(app.create_connection(&caller, customer, draft).await?))
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) ->
     let email = fields.need("notification_email", |email| check_email(email).map(|()| email.to_owned()));
     let external_id = fields.may("external_id", Name::new);
     let draft = name.zip(email).map(|(name, notification_email)| Draft { name, notification_email, external_id });
-    let draft = fields.faults.or(draft)?.ok_or_else(|| Error::internal("a draft without faults"))?;
+    let draft = fields.faults.all(draft)?;
     Ok(HttpResponse::Ok().json(wire(&app.create_customer(&caller, draft).await?)))
 }
 

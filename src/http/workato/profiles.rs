@@ -91,7 +91,7 @@ fn draft(body: &Value) -> Result<Draft, Failure> {
         token,
         parameters: Change::Keep,
     });
-    fields.faults.or(draft)?.ok_or_else(|| crate::domain::Error::internal("a draft without faults").into())
+    Ok(fields.faults.all(draft)?)
 }
 
 pub(super) async fn list(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
@@ -131,7 +131,7 @@ pub(super) async fn verify_secret(
 ) -> Result<HttpResponse, Failure> {
     let mut fields = Fields::of(&body.0)?;
     let secret = fields.need_secret("client_secret");
-    let secret = fields.faults.or(secret)?.ok_or_else(|| crate::domain::Error::internal("no secret, no fault"))?;
+    let secret = fields.faults.all(secret)?;
     let matches = app.verify_secret(&caller, id(&request)?, &secret).await?;
     Ok(HttpResponse::Ok().json(json!({"result": {"matches": matches}})))
 }
