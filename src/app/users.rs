@@ -184,7 +184,7 @@ fn insert(tx: &store::Tx<'_>, caller: &Caller, draft: &Draft, hash: &str) -> Res
 
 fn keep_an_admin(tx: &store::Tx<'_>, path: &str) -> Result<()> {
     match store::users::count_admins(tx)? {
-        0 => Err(Error::Invalid(vec![Fault::new(path, Why::Fixed)])),
+        0 => Err(Error::Invalid(vec![Fault::new(path, Why::LastAdmin)])),
         _ => Ok(()),
     }
 }
