@@ -44,7 +44,7 @@ impl Browser {
                 "chromium and chromedriver are not both installed (Debian: apt-get install chromium chromium-driver)";
             assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{suite}: {why}");
             // Not `eprintln!`: the harness keeps that of a test that passes to itself.
-            let _ = writeln!(std::io::stderr(), "SKIPPED {suite}: {why}");
+            let _ = std::io::stderr().write_all(format!("\nSKIPPED {suite}: {why}\n").as_bytes());
         }
         let (chromium, driver) = found?;
         Some(Self::open(&chromium, &driver).await)
