@@ -319,7 +319,71 @@ impl Recognised {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    };
+
     use super::*;
+    use crate::{
+        app::{SecretsMode, Settings, users::Draft},
+        domain::{Name, Timestamp, user::Role},
+        store::{
+            Clock, Db, Hold,
+            seal::{KeyList, Sealer},
+        },
+    };
+
+    const MINUTE: i64 = 60 * 1000;
+
+    #[tokio::test]
+    async fn a_session_ends_when_it_rests_too_long_and_in_any_case_after_its_life() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let now = Arc::new(AtomicI64::new(1_700_000_000_000));
+        let clock: Clock = {
+            let now = Arc::clone(&now);
+            Arc::new(move || Timestamp(now.load(Ordering::SeqCst)))
+        };
+        let sealer = Sealer::new(KeyList::generate().expect("a key")).expect("a sealer");
+        let db = Db::open(dir.path(), Hold::take(dir.path()).expect("ours"), sealer, clock).expect("a database");
+        let settings = Settings {
+            public_url: String::new(),
+            secrets: SecretsMode::Sealed,
+            key_file: None,
+            flow_services: false,
+            access_token_life_s: 60,
+            most_upload: 1,
+        };
+        let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
+        let app = App::start(db, settings, &run).expect("starts");
+        let draft = Draft {
+            name: Name::new("ann").expect("a name"),
+            email: "ann@example.com".to_owned(),
+            role: Role::Viewer,
+            password: Secret::new("PLANTED correct horse"),
+        };
+        app.create_user(&app.machine("test"), draft).await.expect("made");
+        let origin = Origin { request_id: String::new(), address: IpAddr::from([127, 0, 0, 1]) };
+        let log_in = async || {
+            let password = Secret::new("PLANTED correct horse");
+            app.log_in("ann", &password, origin.clone()).await.expect("logs in").1.text().clone()
+        };
+        let after = async |minutes: i64, session: &Secret| {
+            now.fetch_add(minutes * MINUTE, Ordering::SeqCst);
+            let seen = app.authenticate(Some(Shown::Session(session.clone())), origin.clone()).await.is_ok();
+            // "Last seen" is written behind the answer; a write that is waited for comes after it.
+            app.db.write(|_| Ok(())).await.expect("writes");
+            seen
+        };
+        let idle = log_in().await;
+        assert!(after(29, &idle).await && after(29, &idle).await, "each request gives it 30 minutes more");
+        assert!(!after(30, &idle).await);
+        let busy = log_in().await;
+        for _ in 0..35 {
+            assert!(after(20, &busy).await);
+        }
+        assert!(!after(20, &busy).await, "12 hours are its life");
+    }
 
     #[test]
     fn guessing_is_slowed_down_and_success_is_not_counted() {

@@ -183,10 +183,17 @@ fn insert(tx: &store::Tx<'_>, caller: &Caller, draft: &Draft, hash: &str) -> Res
     store::users::find(tx, id)?.ok_or_else(|| Error::not_found(Noun::User, id))
 }
 
+<<<<<<< HEAD
 /// Undoes what would leave nobody to administer, where `changed` was the last one who could.
 fn keep_an_admin(tx: &store::Tx<'_>, changed: &User, path: &str) -> Result<()> {
     if changed.role == Role::Admin && store::users::count_admins(tx)? == 0 {
         return Err(Error::invalid(path, Why::Fixed));
+=======
+fn keep_an_admin(tx: &store::Tx<'_>, path: &str) -> Result<()> {
+    match store::users::count_admins(tx)? {
+        0 => Err(Error::Invalid(vec![Fault::new(path, Why::LastAdmin)])),
+        _ => Ok(()),
+>>>>>>> page
     }
     Ok(())
 }

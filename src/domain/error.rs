@@ -150,6 +150,8 @@ pub enum Why {
     NotForProvider,
     /// May not change (while connections or assignments exist, or ever).
     Fixed,
+    /// It would leave nobody who may do everything.
+    LastAdmin,
     /// Text such as `<client id here>`, left over from a template.
     Placeholder,
     /// The same key, id or part a second time.

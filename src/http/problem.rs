@@ -351,6 +351,7 @@ pub fn phrase(why: &Why) -> String {
         Why::Unknown => "is not known here".to_owned(),
         Why::NotForProvider => "is not taken by this provider".to_owned(),
         Why::Fixed => "can't be changed".to_owned(),
+        Why::LastAdmin => "is the last administrator's, and one must stay".to_owned(),
         Why::Placeholder => "is a placeholder from a template: put the real value there".to_owned(),
         Why::Duplicate => "stands there twice".to_owned(),
         Why::Differs => "is given twice, with different values".to_owned(),

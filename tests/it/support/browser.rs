@@ -23,7 +23,7 @@ pub struct Browser {
     session: String,
     http: reqwest::Client,
     /// Goes last, when nothing writes to it any more.
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// The first of these programs that is installed.
@@ -44,7 +44,7 @@ impl Browser {
                 "chromium and chromedriver are not both installed (Debian: apt-get install chromium chromium-driver)";
             assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{suite}: {why}");
             // Not `eprintln!`: the harness keeps that of a test that passes to itself.
-            let _ = writeln!(std::io::stderr(), "SKIPPED {suite}: {why}");
+            let _ = std::io::stderr().write_all(format!("\nSKIPPED {suite}: {why}\n").as_bytes());
         }
         let (chromium, driver) = found?;
         Some(Self::open(&chromium, &driver).await)
@@ -68,20 +68,20 @@ impl Browser {
                 .and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
         });
         std::thread::spawn(move || lines.for_each(drop));
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let port = port.expect("chromedriver says its port");
-        let mut browser = Self { driver, port, session: String::new(), http, _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), http, profile };
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             "goog:chromeOptions": {"binary": chromium, "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                format!("--user-data-dir={}", browser._profile.path().display()),
+                format!("--user-data-dir={}", browser.profile.path().display()),
             ]},
         }}});
         let session = browser.command("POST", "session", &capabilities).await;
-        browser.session = session["sessionId"].as_str().expect("a session").to_owned();
+        session["sessionId"].as_str().expect("a session").clone_into(&mut browser.session);
         browser
     }
 
@@ -170,9 +170,8 @@ impl Browser {
 
     /// Lets the page go on, or gives up.
     async fn pause(&self, begun: Instant, awaited: &str) {
-        if begun.elapsed() > PATIENCE {
-            panic!("never seen: {awaited}\n{}\n{}", self.url().await, self.text().await);
-        }
+        let patient = begun.elapsed() < PATIENCE;
+        assert!(patient, "never seen: {awaited}\n{}\n{}", self.url().await, self.text().await);
         // The page says nothing when it has changed: it has to be looked at again.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
