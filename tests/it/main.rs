@@ -5,4 +5,6 @@
 
 mod support;
 
+mod application_credentials;
+mod client_applications;
 mod profiles;
