@@ -296,8 +296,8 @@ impl Attempts {
     }
 }
 
-/// Secrets of client applications that were right since the start, as SHA-256 of their 256 random bits. Being here admits
-/// to the comparison with the kept hash and to nothing else.
+/// Secrets of client applications that were right since the start, as SHA-256 of their 256 random bits. Being here
+/// admits to the comparison with the kept hash and to nothing else.
 #[derive(Default)]
 pub(super) struct Recognised(Mutex<HashMap<i64, [u8; 32]>>);
 

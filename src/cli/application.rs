@@ -47,8 +47,8 @@ pub(super) enum Command {
         /// Its id.
         id: String,
     },
-    /// Issue a secret and print client id and secret. The secret is shown this once. An application can have two, so that
-    /// one can be changed while the other is in use.
+    /// Issue a secret and print client id and secret. The secret is shown this once. An application can have two, so
+    /// that one can be changed while the other is in use.
     Secret {
         /// Its id.
         id: String,
@@ -69,8 +69,8 @@ pub(super) enum Command {
     Scopes {
         /// Its id.
         id: String,
-        /// What it may do: any of profiles:read, profiles:write, connections:read, connections:write, connections:token,
-        /// applications:read, applications:write, audit:read, admin.
+        /// What it may do: any of profiles:read, profiles:write, connections:read, connections:write,
+        /// connections:token, applications:read, applications:write, audit:read, admin.
         scopes: Vec<String>,
         /// It may do nothing.
         #[arg(long, conflicts_with = "scopes")]
@@ -122,11 +122,10 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
         }
         Command::Secrets { id } => {
             let answer = client.get(&credentials(&id, "/secrets")).await?;
-            context.out.list(answer["result"].as_array().map_or(&[], Vec::as_slice), &[
-                ("id", "/id"),
-                ("created", "/created_at"),
-                ("last used", "/last_used_at"),
-            ]);
+            context.out.list(
+                answer["result"].as_array().map_or(&[], Vec::as_slice),
+                &[("id", "/id"), ("created", "/created_at"), ("last used", "/last_used_at")],
+            );
         }
         Command::RevokeSecret { id, secret } => {
             let answer = client.delete(&credentials(&id, &format!("/secrets/{secret}"))).await?;
@@ -159,14 +158,17 @@ async fn list(context: &Context, client: &Client) -> Result<(), Failed> {
             break;
         }
     }
-    context.out.list(&all, &[
-        ("id", "/id"),
-        ("name", "/name"),
-        ("enabled", "/enabled"),
-        ("file", "/file_name"),
-        ("scopes", "/scopes"),
-        ("changed", "/modified_at"),
-    ]);
+    context.out.list(
+        &all,
+        &[
+            ("id", "/id"),
+            ("name", "/name"),
+            ("enabled", "/enabled"),
+            ("file", "/file_name"),
+            ("scopes", "/scopes"),
+            ("changed", "/modified_at"),
+        ],
+    );
     Ok(())
 }
 

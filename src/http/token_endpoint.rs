@@ -1,9 +1,9 @@
-//! Where client applications get their access tokens (RFC 6749 §4.4), and where those are looked at (RFC 7662) and revoked
-//! (RFC 7009).
+//! Where client applications get their access tokens (RFC 6749 §4.4), and where those are looked at (RFC 7662) and
+//! revoked (RFC 7009).
 //!
-//! A client application shows its id and secret by `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1); these
-//! routes look at credentials themselves, as RFC 6749 §5.2 has its own answer to bad ones. Every failure below `/oauth` has
-//! the shape of that section.
+//! A client application shows its id and secret by `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
+//! These routes look at credentials themselves, as RFC 6749 §5.2 has its own answer to bad ones. Every failure below
+//! `/oauth` has the shape of that section.
 //!
 //! # Where we differ or decide
 //!
@@ -131,9 +131,11 @@ impl Parameters {
 fn decoded(text: &str) -> Option<Zeroizing<String>> {
     let spaced = Zeroizing::new(text.replace('+', " "));
     let bytes = spaced.as_bytes();
-    let whole = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| {
-        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
+    let whole = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'%')
+        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     let text = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
     whole.then(|| Zeroizing::new(text.into_owned()))
 }

@@ -6,9 +6,11 @@
 mod support;
 
 mod access;
+mod application_credentials;
 mod browser;
 mod cli;
 mod cli_users;
+mod client_applications;
 mod customers;
 mod durability;
 mod flow_services;

@@ -14,14 +14,12 @@ use crate::{
 
 /// Checks a file: an object, or an array of objects, each with `id`, `name` and `actions`.
 pub(super) fn check(data: &[u8]) -> Result<()> {
-    let text = std::str::from_utf8(data)
-        .map_err(|error| Error::invalid("$", Why::NotUtf8 { offset: error.valid_up_to() }))?;
+    let text =
+        std::str::from_utf8(data).map_err(|error| Error::invalid("$", Why::NotUtf8 { offset: error.valid_up_to() }))?;
     let mut faults = Faults::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let walk = Walk { shape: &Shape::File, path: "$".to_owned(), faults: &mut faults };
-    walk.deserialize(&mut reader)
-        .and_then(|_| reader.end())
-        .map_err(|error| Error::invalid("$", syntax(&error)))?;
+    walk.deserialize(&mut reader).and_then(|_| reader.end()).map_err(|error| Error::invalid("$", syntax(&error)))?;
     faults.or(())
 }
 
@@ -38,12 +36,8 @@ enum Shape {
 }
 
 const INVOKE: &[(&str, Shape)] = &[("method", Shape::Text), ("url", Shape::Text)];
-const ACTION: &[(&str, Shape)] = &[
-    ("id", Shape::Text),
-    ("name", Shape::Text),
-    ("evaluate", Shape::Text),
-    ("invoke", Shape::Object(INVOKE)),
-];
+const ACTION: &[(&str, Shape)] =
+    &[("id", Shape::Text), ("name", Shape::Text), ("evaluate", Shape::Text), ("invoke", Shape::Object(INVOKE))];
 const APPLICATION: &[(&str, Shape)] = &[("id", Shape::Text), ("name", Shape::Text), ("actions", Shape::List(ACTION))];
 
 /// Walks over one value; answers the text of its `id`, or of itself.
@@ -194,14 +188,22 @@ mod tests {
         }
     }
 
-    const ACTION: &str = r#"{"id":"a","name":"A","evaluate":"true","invoke":{"method":"GET","url":"https://x.example/{id}"}}"#;
+    const ACTION: &str =
+        r#"{"id":"a","name":"A","evaluate":"true","invoke":{"method":"GET","url":"https://x.example/{id}"}}"#;
 
     #[test]
     fn an_object_or_an_array_of_objects_with_actions_is_fine() {
         let one = format!(r#"{{"id":"x","name":"X","actions":[{ACTION}],"more":[[{{}}],null]}}"#);
         assert_eq!(faults(&one), []);
         assert_eq!(faults(&format!("[{one}]")), []);
-        assert_eq!(faults(&format!(r#"{{"id":"x","name":"X","actions":[{ACTION}],"deep":{}1{}}}"#, "[".repeat(100), "]".repeat(100))), []);
+        assert_eq!(
+            faults(&format!(
+                r#"{{"id":"x","name":"X","actions":[{ACTION}],"deep":{}1{}}}"#,
+                "[".repeat(100),
+                "]".repeat(100)
+            )),
+            []
+        );
     }
 
     #[test]
@@ -217,7 +219,8 @@ mod tests {
                 ("$[1].id".to_owned(), Why::Duplicate),
             ]
         );
-        let wrong = r#"{"id":7,"name":"X","actions":[{"id":"a","name":"A","evaluate":true,"invoke":{"method":"GET"}}]}"#;
+        let wrong =
+            r#"{"id":7,"name":"X","actions":[{"id":"a","name":"A","evaluate":true,"invoke":{"method":"GET"}}]}"#;
         assert_eq!(
             faults(wrong),
             [
@@ -231,6 +234,8 @@ mod tests {
         assert!(matches!(&faults("{\n\"id\": }")[0].1, Why::Syntax { line: 2, .. }));
         assert!(matches!(&faults("{} x")[0].1, Why::Syntax { line: 1, column: 4, .. }));
         assert!(matches!(&faults(&"[".repeat(10_000))[0].1, Why::Syntax { .. }));
-        assert!(matches!(check(b"{\"id\":\"\xff\"}"), Err(Error::Invalid(f)) if f[0].why == Why::NotUtf8 { offset: 7 }));
+        assert!(
+            matches!(check(b"{\"id\":\"\xff\"}"), Err(Error::Invalid(f)) if f[0].why == Why::NotUtf8 { offset: 7 })
+        );
     }
 }

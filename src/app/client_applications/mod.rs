@@ -157,7 +157,12 @@ impl App {
     }
 
     /// Changes flag, file or both; the name stays.
-    pub async fn update_client_application(&self, caller: &Caller, id: &str, change: Change) -> Result<ClientApplication> {
+    pub async fn update_client_application(
+        &self,
+        caller: &Caller,
+        id: &str,
+        change: Change,
+    ) -> Result<ClientApplication> {
         caller.need(Scope::ApplicationsWrite)?;
         let known = self.db.read(|read| store::client_applications::get(read, id))?;
         if change.name.as_ref().is_some_and(|name| *name != known.name) {
@@ -260,8 +265,8 @@ impl App {
             .await
     }
 
-    /// Client credentials grant (RFC 6749 §4.4): an access token for id and secret. `scope` as in the request; none asks
-    /// for all that is granted. `address` is where the request comes from: guessing from there is slowed.
+    /// Client credentials grant (RFC 6749 §4.4): an access token for id and secret. `scope` as in the request; none
+    /// asks for all that is granted. `address` is where the request comes from: guessing from there is slowed.
     pub async fn issue_access_token(
         &self,
         client_id: &str,
@@ -277,7 +282,7 @@ impl App {
         let life = self.settings.access_token_life_s;
         self.db
             .write(move |tx| {
-                // What is granted is read here and not before: it may have been taken away since the secret was checked.
+                // What is granted is read here and not before: it may have been taken away since.
                 let Some(now) = store::client_applications::find(tx, &application.id)? else {
                     return Ok(Err(Refusal::InvalidClient));
                 };
@@ -286,7 +291,8 @@ impl App {
                     return Ok(Err(Refusal::InvalidScope(more.to_string())));
                 }
                 let expires_at = tx.now().plus_ms(i64::from(life) * 1000);
-                let Some(id) = store::client_applications::insert_access_token(tx, secret_id, scopes, expires_at)? else {
+                let Some(id) = store::client_applications::insert_access_token(tx, secret_id, scopes, expires_at)?
+                else {
                     return Ok(Err(Refusal::InvalidClient));
                 };
                 let token = Credential::generate(TokenKind::Access, id)?;
@@ -299,26 +305,31 @@ impl App {
     /// Introspection (RFC 7662) by an application of its own tokens, or by a caller that may see applications. `None`:
     /// not alive, or not the asker's business.
     pub fn introspect(&self, asker: &Caller, token: &Secret) -> Result<Option<Introspection>> {
-        let Some(token) = Credential::parse(token).filter(|token| token.kind == TokenKind::Access) else { return Ok(None) };
+        let Some(token) = Credential::parse(token).filter(|token| token.kind == TokenKind::Access) else {
+            return Ok(None);
+        };
         let found = self.db.read(|read| store::client_applications::find_access_token(read, token.id))?;
-        Ok(found
-            .filter(|found| token.is(&found.hash) && may_see(asker, &found.application))
-            .map(|found| Introspection {
+        Ok(found.filter(|found| token.is(&found.hash) && may_see(asker, &found.application)).map(|found| {
+            Introspection {
                 client_id: found.application,
                 scopes: found.scopes,
                 issued_at: found.created_at,
                 expires_at: found.expires_at,
-            }))
+            }
+        }))
     }
 
     /// Revocation (RFC 7009): the token stops. One that is unknown, or not the asker's, is none of an error.
     pub async fn revoke(&self, asker: &Caller, token: &Secret) -> Result<()> {
-        let Some(token) = Credential::parse(token).filter(|token| token.kind == TokenKind::Access) else { return Ok(()) };
+        let Some(token) = Credential::parse(token).filter(|token| token.kind == TokenKind::Access) else {
+            return Ok(());
+        };
         let asker = asker.clone();
         self.db
             .write(move |tx| {
                 let found = store::client_applications::find_access_token(tx, token.id)?;
-                if let Some(found) = found.filter(|found| token.is(&found.hash) && may_see(&asker, &found.application)) {
+                if let Some(found) = found.filter(|found| token.is(&found.hash) && may_see(&asker, &found.application))
+                {
                     store::client_applications::delete_access_token(tx, found.id)?;
                 }
                 Ok(())
@@ -327,14 +338,19 @@ impl App {
     }
 
     /// The caller that an application is which shows id and secret; it may do nothing but ask about its own tokens.
-    pub async fn application_caller(&self, client_id: &str, secret: &Secret, origin: Origin) -> Result<Caller, Refusal> {
+    pub async fn application_caller(
+        &self,
+        client_id: &str,
+        secret: &Secret,
+        origin: Origin,
+    ) -> Result<Caller, Refusal> {
         let (application, _) = self.authenticate_application(client_id, secret, origin.address).await?;
         Ok(Caller::of_application(application.id, application.name.to_string(), origin))
     }
 
     /// Wrong secrets are slowed by id and address together and by address alone, apart from the logins of people: who
-    /// guesses elsewhere keeps no program out. A secret that was right before is compared in any case, so that a guesser
-    /// behind the same address does not keep it out either.
+    /// guesses elsewhere keeps no program out. A secret that was right before is compared in any case, so that one who
+    /// guesses behind the same address does not keep it out either.
     async fn authenticate_application(
         &self,
         id: &str,
@@ -349,7 +365,10 @@ impl App {
             self.application_attempts.admit(&account, address)?;
         }
         let (application, kept) = self.db.read(|read| {
-            Ok((store::client_applications::find(read, id)?, store::client_applications::secret_hash(read, id, secret_id)?))
+            Ok((
+                store::client_applications::find(read, id)?,
+                store::client_applications::secret_hash(read, id, secret_id)?,
+            ))
         })?;
         let verdict = self.hasher.verify(secret, kept.as_deref()).await?;
         if let (Some(better), Some(kept)) = (verdict.rehash, kept) {

@@ -53,7 +53,9 @@ fn in_japanese(failure: &Failure) -> String {
     match &failure.kind {
         Kind::Domain(error) => error_in_japanese(error),
         Kind::Method(allow) => format!("このメソッドは使用できません。使用できるメソッド: {allow}"),
-        Kind::MediaType("identity") => "リクエスト本文は圧縮せずに、Content-Encodingなしで送信してください。".to_owned(),
+        Kind::MediaType("identity") => {
+            "リクエスト本文は圧縮せずに、Content-Encodingなしで送信してください。".to_owned()
+        }
         Kind::MediaType(expected) => {
             format!("メディア・タイプがサポートされていません。本文は{expected}で送信してください。")
         }

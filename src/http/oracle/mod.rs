@@ -7,11 +7,13 @@
 //!
 //! - A list is in the order of creation. `limit` (1 to 1000) and `offset` are taken, anything else in them is 400, and
 //!   `hasMore` tells the truth. With `links=true` the list has links and so has each item.
-//! - XML has a root element `clientApplication`, `clientApplications` or `error`, the JSON keys as child elements, `items`
-//!   and `links` repeated.
-//! - PUT with another `name`, and PUT that changes nothing, are 400. An unknown id is 404 before anything of a body is read.
+//! - XML has a root element `clientApplication`, `clientApplications` or `error`, the JSON keys as child elements,
+//!   `items` and `links` repeated.
+//! - PUT with another `name`, and PUT that changes nothing, are 400. An unknown id is 404 before anything of a body is
+//!   read.
 //! - Keys of `metadata` that nobody knows are ignored, but not `isenabled` and its like: a flag that is misspelt is 400.
-//! - Of the uploaded file's name the last part of a path is kept (RFC 7578 §4.2); a file without a name is 400.
+//! - Of the uploaded file's name the last part of a path is kept (RFC 7578 §4.2); a file without a name is 400. What the
+//!   heads of parts say of their length is not looked at.
 //! - In `errorKey`, `,`, `!` and `\` of a name or an id have a `\` before them. `isEnabled` of a 409 is `1` or `0`.
 //! - What the original documents no code for has `errorCode` `-1`.
 //! - `/data` comes as `application/json` only: to `Accept: application/xml` it is 406, while its errors are XML.
@@ -66,11 +68,14 @@ pub fn routes() -> Routes {
     Routes::below(PREFIX)
         .at(BASE, base())
         .at(&format!("{BASE}/"), base())
-        .at(&format!("{BASE}/{{id}}"), [
-            (Method::GET, READ, web::to(get)),
-            (Method::PUT, WRITE, web::to(update)),
-            (Method::DELETE, WRITE, web::to(delete)),
-        ])
+        .at(
+            &format!("{BASE}/{{id}}"),
+            [
+                (Method::GET, READ, web::to(get)),
+                (Method::PUT, WRITE, web::to(update)),
+                (Method::DELETE, WRITE, web::to(delete)),
+            ],
+        )
         .at(&format!("{BASE}/{{id}}/data"), [(Method::GET, READ, web::to(data))])
 }
 
@@ -254,7 +259,9 @@ async fn create(
     })?;
     let mut answer = written(form, StatusCode::CREATED, "clientApplication", &json!(object(&application, None)));
     let location = header::HeaderValue::from_str(&url(&request, &format!("/{}", application.id)));
-    answer.headers_mut().insert(header::LOCATION, location.map_err(|_| Error::internal("a public URL that is no header"))?);
+    answer
+        .headers_mut()
+        .insert(header::LOCATION, location.map_err(|_| Error::internal("a public URL that is no header"))?);
     Ok(answer)
 }
 

@@ -1,4 +1,5 @@
-//! The multipart body of create and update (RFC 7578): the parts `metadata` and `file`, in either order, read as they come.
+//! The multipart body of create and update (RFC 7578): the parts `metadata` and `file`, in either order, read as they
+//! come.
 //!
 //! A file grows in memory up to the limit and not a byte further, and nothing of it is written anywhere before it is
 //! whole and checked.
@@ -16,10 +17,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::timeout,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::messages;
 use crate::{
@@ -83,15 +81,57 @@ pub(super) async fn read(app: &App, request: &HttpRequest, payload: web::Payload
 
 /// The body with an end to its length and to the patience with its sender.
 fn paced(payload: web::Payload, most: u64) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    stream::unfold((payload, 0_u64), move |(mut payload, before)| async move {
-        let next = match timeout(SILENCE, payload.next()).await {
-            Ok(next) => next?,
-            Err(_) => Err(PayloadError::Io(ErrorKind::TimedOut.into())),
-        };
-        let length = before + next.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        let next = if length > most { Err(PayloadError::Io(ErrorKind::FileTooLarge.into())) } else { next };
-        Some((next, (payload, length)))
-    })
+    // The parser asks again after the end.
+    let chunks =
+        stream::unfold((payload, 0_u64, Lengths::default()), move |(mut payload, before, mut lengths)| async move {
+            let next = match timeout(SILENCE, payload.next()).await {
+                Ok(next) => next?.map(|chunk| lengths.hide(chunk)),
+                Err(_) => Err(PayloadError::Io(ErrorKind::TimedOut.into())),
+            };
+            let length = before + next.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            let next = if length > most { Err(PayloadError::Io(ErrorKind::FileTooLarge.into())) } else { next };
+            Some((next, (payload, length, lengths)))
+        });
+    chunks.fuse()
+}
+
+/// Hides `Content-Length` in the heads of parts: RFC 7578 §4.8 wants it ignored, while the parser would believe it and with a
+/// wrong one add bytes to a file or take some away. The name gets another last letter wherever it begins a line; no valid
+/// file has it there, as neither a name without quotes nor a line break within quotes is JSON.
+#[derive(Default)]
+struct Lengths {
+    /// How many bytes of the name have gone by.
+    matched: usize,
+}
+
+impl Lengths {
+    const NAME: &[u8] = b"\ncontent-length";
+
+    fn hide(&mut self, chunk: Bytes) -> Bytes {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < chunk.len() {
+            if self.matched == 0 {
+                let Some(skipped) = chunk[at..].iter().position(|byte| *byte == b'\n') else { break };
+                at += skipped;
+            }
+            let byte = chunk[at].to_ascii_lowercase();
+            self.matched = if byte == Self::NAME[self.matched] { self.matched + 1 } else { usize::from(byte == b'\n') };
+            if self.matched == Self::NAME.len() {
+                found.push(at);
+                self.matched = 0;
+            }
+            at += 1;
+        }
+        if found.is_empty() {
+            return chunk;
+        }
+        let mut changed = chunk.to_vec();
+        for at in found {
+            changed[at] = b'x';
+        }
+        changed.into()
+    }
 }
 
 async fn read_parts(app: &App, mut parts: Multipart, most: u64) -> Result<Upload, Failure> {
@@ -245,4 +285,22 @@ fn broken(error: &MultipartError, most: u64) -> Failure {
         _ => Kind::Broken(messages::BAD_HEAD),
     };
     kind.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_length_is_hidden_wherever_the_body_is_divided() {
+        let body = "--b\r\nContent-Disposition: x\r\nCONTENT-length: 7\n\nContent-Lengt\n\ncontent-length: \"\ncontent";
+        let expected =
+            "--b\r\nContent-Disposition: x\r\nCONTENT-lengtx: 7\n\nContent-Lengt\n\ncontent-lengtx: \"\ncontent";
+        for size in 1..=body.len() {
+            let mut lengths = Lengths::default();
+            let chunks = body.as_bytes().chunks(size).map(|chunk| lengths.hide(Bytes::copy_from_slice(chunk)));
+            let whole: Vec<u8> = chunks.flat_map(|chunk| chunk.to_vec()).collect();
+            assert_eq!(String::from_utf8_lossy(&whole), expected, "in chunks of {size}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod answer;
 pub mod browser;
 mod caller;
+mod multipart;
 
 use std::{
     fs::{self, File},
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 pub use answer::Answer;
 pub use caller::Caller;
+pub use multipart::{APPLICATION_FILE, MULTIPART, Part, application_body, multipart};
 
 /// The beginning of every secret that a test makes up.
 pub const PLANTED: &str = "PLANTED";
