@@ -213,11 +213,9 @@ pub struct Config {
 
 /// The settings as arguments of a command.
 pub fn arguments(command: Command) -> Command {
-    let config = Arg::new(CONFIG)
-        .long(CONFIG)
-        .value_name("FILE")
-        .global(true)
-        .help("A TOML file of settings, each key named as its flag: listen = \"127.0.0.1:8080\". [env: GRANTRY_CONFIG]");
+    let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").global(true).help(
+        "A TOML file of settings, each key named as its flag: listen = \"127.0.0.1:8080\". [env: GRANTRY_CONFIG]",
+    );
     SETTINGS.iter().fold(command.arg(config), |command, setting| {
         let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", setting.help, setting.variable());
@@ -282,14 +280,13 @@ impl Values {
             "false" | "0" | "no" => Some(false),
             _ => None,
         };
-        let within = |least: u64, most: u64| {
-            move |text: &str| text.parse::<u64>().ok().filter(|n| (least..=most).contains(n))
-        };
-        let listen: SocketAddr = self.need("listen", "an address and a port such as 127.0.0.1:8080", |t| t.parse().ok())?;
+        let within =
+            |least: u64, most: u64| move |text: &str| text.parse::<u64>().ok().filter(|n| (least..=most).contains(n));
+        let listen: SocketAddr =
+            self.need("listen", "an address and a port such as 127.0.0.1:8080", |t| t.parse().ok())?;
         let public_url = self.read("public-url", "an http or https URL without a path", public_url)?;
-        let trusted_proxies = self
-            .read("trusted-proxy", "a list of networks such as 10.0.0.0/8,::1", networks)?
-            .unwrap_or_default();
+        let trusted_proxies =
+            self.read("trusted-proxy", "a list of networks such as 10.0.0.0/8,::1", networks)?.unwrap_or_default();
         let insecure = self.need("insecure-http", "true or false", flag)?;
         if !listen.ip().is_loopback() && trusted_proxies.is_empty() && !insecure {
             return Err(ConfigError(format!(
@@ -323,7 +320,8 @@ impl Values {
                 "json" => Some(true),
                 _ => None,
             })?,
-            log_level: self.need("log-level", "a level or a filter", |text| (!text.is_empty()).then(|| text.to_owned()))?,
+            log_level: self
+                .need("log-level", "a level or a filter", |text| (!text.is_empty()).then(|| text.to_owned()))?,
             stop_within_s: self.need("stop-within", "a number from 0 to 600", |text| {
                 within(0, 600)(text).and_then(|n| n.try_into().ok())
             })?,

@@ -223,13 +223,17 @@ impl App {
 
     async fn check_keys(&self) -> Result<Vec<SetupFault>> {
         let mut faults = Vec::new();
-        let (in_use, expected) =
-            self.db.scan(|read| Ok((store::installation::key_ids_in_use(read)?, store::installation::key(read)?))).await?;
+        let (in_use, expected) = self
+            .db
+            .scan(|read| Ok((store::installation::key_ids_in_use(read)?, store::installation::key(read)?)))
+            .await?;
         let known: Vec<&str> = self.db.sealer().keys().ids().map(|(id, _)| id).collect();
         let missing = |client_secrets: bool| -> Vec<String> {
             in_use
                 .iter()
-                .filter(|(table, id, _)| (*table == "profile_secrets") == client_secrets && !known.contains(&id.as_str()))
+                .filter(|(table, id, _)| {
+                    (*table == "profile_secrets") == client_secrets && !known.contains(&id.as_str())
+                })
                 .map(|(_, id, _)| id.clone())
                 .collect()
         };

@@ -32,7 +32,12 @@ impl App {
     }
 
     /// All connections of one customer that pass the filter.
-    pub async fn list_customer_connections(&self, caller: &Caller, key: Key, filter: Filter) -> Result<Vec<Connection>> {
+    pub async fn list_customer_connections(
+        &self,
+        caller: &Caller,
+        key: Key,
+        filter: Filter,
+    ) -> Result<Vec<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
         self.db
             .scan(move |read| {
@@ -115,7 +120,12 @@ impl App {
 
     /// Ends the grants made through every profile of this name, of one owner or of everybody. The connections stay, and
     /// have to be authorised again.
-    pub async fn delete_access_tokens(&self, caller: &Caller, name: &str, owner: Option<&str>) -> Result<TokensDeleted> {
+    pub async fn delete_access_tokens(
+        &self,
+        caller: &Caller,
+        name: &str,
+        owner: Option<&str>,
+    ) -> Result<TokensDeleted> {
         caller.need(Scope::ConnectionsWrite)?;
         let (caller, name, owner) = (caller.clone(), name.to_owned(), owner.map(str::to_owned));
         self.db
@@ -126,8 +136,7 @@ impl App {
                 }
                 let mut done = TokensDeleted { connectors: Vec::new(), connections: 0 };
                 for profile in profiles {
-                    let filter =
-                        Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
+                    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
                     for connection in store::connections::list(tx, &filter)? {
                         let hit = owner.is_none() || connection.owner == owner;
                         if hit && connection.status == Some(Status::Success) {

@@ -26,7 +26,8 @@ const QUEUE: usize = 32;
 const IDLE: Duration = Duration::from_secs(5);
 
 /// A hash of a text that nobody knows, made with the parameters in force: what unknown names are verified against.
-const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z3JhbnRyeS1kdW1teS1zYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const DUMMY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Z3JhbnRyeS1kdW1teS1zYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Hashes and verifies.
 pub struct Hasher {
@@ -144,8 +145,7 @@ impl Shared {
             } else if memory.is_empty() {
                 queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             } else {
-                let (again, waited) =
-                    self.filled.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
+                let (again, waited) = self.filled.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
                 queue = again;
                 if waited.timed_out() && queue.jobs.is_empty() {
                     memory = Vec::new();

@@ -49,7 +49,8 @@ impl Housekeeper {
     pub fn is_running(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let age = self.db.now().0 - self.shared.last_round.load(Ordering::Relaxed);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished()) && u128::try_from(age).unwrap_or(0) < 3 * ROUND.as_millis()
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+            && u128::try_from(age).unwrap_or(0) < 3 * ROUND.as_millis()
     }
 
     /// Ends it, and waits for its end.

@@ -69,11 +69,14 @@ impl App {
     }
 
     /// The same for a document that has been parsed already.
-    pub async fn load_value(&self, caller: &Caller, document: &Value, progress: impl Fn(Progress) + Sync) -> Result<Report> {
+    pub async fn load_value(
+        &self,
+        caller: &Caller,
+        document: &Value,
+        progress: impl Fn(Progress) + Sync,
+    ) -> Result<Report> {
         caller.need(Scope::ProfilesWrite)?;
-        let drafts = self.db.read(|read| {
-            read_document(document, |slug| Ok(providers::find(read, slug)?.is_some()))
-        })?;
+        let drafts = self.db.read(|read| read_document(document, |slug| Ok(providers::find(read, slug)?.is_some())))?;
         for _ in 0..TRIES {
             let steps = self.plan(drafts.clone(), &progress).await?;
             let (caller, seal) = (caller.clone(), self.settings.secrets == super::SecretsMode::Sealed);
@@ -88,11 +91,8 @@ impl App {
         // Enough to keep the workers busy, and far from what fills their queue by itself.
         let parallel = (self.hasher.workers() * 2).min(MOST_PARALLEL);
         // First who is new at all: that costs a look, or in `hashed` mode a hash, each.
-        let steps: Vec<(Step, bool)> = stream::iter(drafts)
-            .map(|draft| self.compare(draft))
-            .buffered(parallel)
-            .try_collect()
-            .await?;
+        let steps: Vec<(Step, bool)> =
+            stream::iter(drafts).map(|draft| self.compare(draft)).buffered(parallel).try_collect().await?;
         let of = steps.iter().filter(|(_, new_secret)| *new_secret).count();
         let hashed = std::sync::atomic::AtomicUsize::new(0);
         progress(Progress { hashed: 0, of });
@@ -116,7 +116,9 @@ impl App {
     /// What is there of a configuration, and whether its secret is new.
     async fn compare(&self, draft: Draft) -> Result<(Step, bool)> {
         let found = self.db.read(|read| {
-            let Some(found) = store::profiles::find(read, &draft.provider, draft.name.as_str())? else { return Ok(None) };
+            let Some(found) = store::profiles::find(read, &draft.provider, draft.name.as_str())? else {
+                return Ok(None);
+            };
             let kind = crate::domain::profile::SecretKind::Parameters;
             // Parameters that do not open any more are not those that come: they are written anew.
             let parameters = store::profiles::open_secret(read, found.id, kind).ok();
@@ -131,8 +133,8 @@ impl App {
             Change::Set(parameters) => Some(profiles::parameters_text(parameters)),
             _ => None,
         };
-        let same_parameters = parameters
-            .is_some_and(|kept| kept.as_ref().map(Secret::expose) == wanted.as_ref().map(Secret::expose));
+        let same_parameters =
+            parameters.is_some_and(|kept| kept.as_ref().map(Secret::expose) == wanted.as_ref().map(Secret::expose));
         let same = !new_secret && same_parameters && profile.client_id == draft.client_id;
         Ok((Step { draft, known: Some((profile.id, seen)), hash: None, same }, new_secret))
     }

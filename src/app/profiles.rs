@@ -187,7 +187,9 @@ pub(super) fn save(
     seal: bool,
 ) -> Result<i64> {
     let deed = if id.is_some() { Deed::Updated } else { Deed::Created };
-    let id = if let Some(id) = id { store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)? } else {
+    let id = if let Some(id) = id {
+        store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)?
+    } else {
         let by = caller.user().map(|user| user.id);
         store::profiles::insert(tx, &draft.provider, &draft.name, &draft.client_id, by)?
     };

@@ -70,7 +70,13 @@ impl App {
     }
 
     /// Changes role, password or both. The last administrator stays one; a new password ends the user's sessions.
-    pub async fn update_user(&self, caller: &Caller, id: i64, role: Option<Role>, password: Option<Secret>) -> Result<User> {
+    pub async fn update_user(
+        &self,
+        caller: &Caller,
+        id: i64,
+        role: Option<Role>,
+        password: Option<Secret>,
+    ) -> Result<User> {
         caller.need(Scope::Admin)?;
         if role.is_none() && password.is_none() {
             return Err(Error::invalid("", Why::NothingToChange));
@@ -183,17 +189,10 @@ fn insert(tx: &store::Tx<'_>, caller: &Caller, draft: &Draft, hash: &str) -> Res
     store::users::find(tx, id)?.ok_or_else(|| Error::not_found(Noun::User, id))
 }
 
-<<<<<<< HEAD
 /// Undoes what would leave nobody to administer, where `changed` was the last one who could.
 fn keep_an_admin(tx: &store::Tx<'_>, changed: &User, path: &str) -> Result<()> {
     if changed.role == Role::Admin && store::users::count_admins(tx)? == 0 {
-        return Err(Error::invalid(path, Why::Fixed));
-=======
-fn keep_an_admin(tx: &store::Tx<'_>, path: &str) -> Result<()> {
-    match store::users::count_admins(tx)? {
-        0 => Err(Error::Invalid(vec![Fault::new(path, Why::LastAdmin)])),
-        _ => Ok(()),
->>>>>>> page
+        return Err(Error::invalid(path, Why::LastAdmin));
     }
     Ok(())
 }

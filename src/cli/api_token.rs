@@ -44,13 +44,16 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
         }
         Command::List => {
             let answer = client.get("/api/api_tokens").await?;
-            context.out.list(answer["result"].as_array().map_or(&[], Vec::as_slice), &[
-                ("id", "/id"),
-                ("name", "/name"),
-                ("scopes", "/scopes"),
-                ("expires", "/expires_at"),
-                ("last used", "/last_used_at"),
-            ]);
+            context.out.list(
+                answer["result"].as_array().map_or(&[], Vec::as_slice),
+                &[
+                    ("id", "/id"),
+                    ("name", "/name"),
+                    ("scopes", "/scopes"),
+                    ("expires", "/expires_at"),
+                    ("last used", "/last_used_at"),
+                ],
+            );
         }
         Command::Delete { id } => {
             let answer = client.delete(&format!("/api/api_tokens/{id}")).await?;

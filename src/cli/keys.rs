@@ -17,12 +17,10 @@ pub(super) async fn run(context: &Context, client: &Client, command: &Command) -
     match command {
         Command::List => {
             let answer = client.get("/api/keys").await?;
-            out.list(answer["result"].as_array().map_or(&[], Vec::as_slice), &[
-                ("key", "/id"),
-                ("active", "/active"),
-                ("there", "/known"),
-                ("values", "/values"),
-            ]);
+            out.list(
+                answer["result"].as_array().map_or(&[], Vec::as_slice),
+                &[("key", "/id"), ("active", "/active"), ("there", "/known"), ("values", "/values")],
+            );
         }
         Command::Verify => {
             let answer = client.send(client.request("POST", "/api/keys/verify")?).await?;
@@ -34,7 +32,11 @@ pub(super) async fn run(context: &Context, client: &Client, command: &Command) -
                 out.list(bad, &[("table", "/table"), ("row", "/row")]);
             }
             if !bad.is_empty() {
-                return Err(Failed::new(format_args!("{} of {} sealed values do not open", bad.len(), result["values"])));
+                return Err(Failed::new(format_args!(
+                    "{} of {} sealed values do not open",
+                    bad.len(),
+                    result["values"]
+                )));
             }
             if !out.json {
                 out.line(&format!("all {} sealed values open", result["values"]));

@@ -142,15 +142,21 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Serve => serve::serve(&context),
         Command::Config(command) => settings::run(&context, &command),
         Command::Completions { .. } => Ok(()),
-        Command::ApiToken(command) => with_client(&context, async |client| api_token::run(&context, client, command).await),
+        Command::ApiToken(command) => {
+            with_client(&context, async |client| api_token::run(&context, client, command).await)
+        }
         Command::User(command) => with_client(&context, async |client| user::run(&context, client, command).await),
         Command::Admin(command) => with_client(&context, async |client| admin::run(&context, client, command).await),
-        Command::Profile(command) => with_client(&context, async |client| profile::run(&context, client, command).await),
+        Command::Profile(command) => {
+            with_client(&context, async |client| profile::run(&context, client, command).await)
+        }
         Command::Application(command) => {
             with_client(&context, async |client| application::run(&context, client, command).await)
         }
         Command::Load(command) => with_client(&context, async |client| load::run(&context, client, command).await),
-        Command::Provider(command) => with_client(&context, async |client| provider::run(&context, client, command).await),
+        Command::Provider(command) => {
+            with_client(&context, async |client| provider::run(&context, client, command).await)
+        }
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
 }

@@ -63,9 +63,7 @@ fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "–".to_owned(),
         Some(Value::String(text)) => visible(text),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" ")
-        }
+        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" "),
         Some(other) => other.to_string(),
     }
 }
@@ -77,7 +75,11 @@ pub(super) fn visible(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().fold(String::new(), |mut out, c| {
-        if odd(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if odd(c) {
+            out.extend(c.escape_unicode())
+        } else {
+            out.push(c)
+        }
         out
     })
 }

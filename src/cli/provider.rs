@@ -52,7 +52,10 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
                 ["slug", "name", "categories"].iter().any(|key| item[*key].to_string().to_lowercase().contains(&text))
             };
             let items: Vec<Value> = answer["result"].as_array().into_iter().flatten().filter(fits).cloned().collect();
-            out.list(&items, &[("key", "/slug"), ("name", "/name"), ("categories", "/categories"), ("from", "/origin")]);
+            out.list(
+                &items,
+                &[("key", "/slug"), ("name", "/name"), ("categories", "/categories"), ("from", "/origin")],
+            );
         }
         Command::Show { slug } => out.value(&client.get(&path(&slug)).await?["result"]),
         Command::Add { file } => {

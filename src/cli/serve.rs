@@ -121,7 +121,9 @@ fn announce(context: &Context, app: &App, opened: &Opened, address: SocketAddr, 
         ("administrators", &admins.to_string()),
     ]);
     if let Some(link) = link {
-        context.out.line("\nNobody can log in yet. Open this link to make the first administrator (once, within 30 minutes):\n");
+        context.out.line(
+            "\nNobody can log in yet. Open this link to make the first administrator (once, within 30 minutes):\n",
+        );
         context.out.line(&format!("    {link}\n"));
         context.out.line("`grantry admin setup-link` makes a new one.");
     }

@@ -122,9 +122,7 @@ pub fn is_placeholder(text: &str) -> bool {
 pub fn check_email(text: &str) -> Result<(), Why> {
     check_text(text, 255)?;
     match text.rsplit_once('@') {
-        Some((local, host))
-            if !local.is_empty() && !host.is_empty() && !text.chars().any(char::is_whitespace) =>
-        {
+        Some((local, host)) if !local.is_empty() && !host.is_empty() && !text.chars().any(char::is_whitespace) => {
             Ok(())
         }
         _ => Err(Why::Malformed("an e-mail address")),

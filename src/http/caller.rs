@@ -77,9 +77,9 @@ fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
     }
     let headers = request.headers();
     let mut given = headers.get_all(header::AUTHORIZATION).map(authorization);
-    let mut keys = headers.get_all("appkey").map(|key| {
-        key.to_str().map(|key| Shown::Token(Secret::new(key.trim()))).map_err(|_| BAD)
-    });
+    let mut keys = headers
+        .get_all("appkey")
+        .map(|key| key.to_str().map(|key| Shown::Token(Secret::new(key.trim()))).map_err(|_| BAD));
     match (given.next(), keys.next()) {
         (Some(one), None) if given.next().is_none() => return one.map(Some),
         (None, Some(one)) if keys.next().is_none() => return one.map(Some),

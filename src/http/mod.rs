@@ -18,12 +18,7 @@ pub mod xml;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{
-    App as Actix, HttpServer, Scope,
-    dev::ServerHandle,
-    middleware::from_fn,
-    web,
-};
+use actix_web::{App as Actix, HttpServer, Scope, dev::ServerHandle, middleware::from_fn, web};
 
 use crate::{app::App, domain::value::Network};
 use problem::{Dress, no_route, render};
@@ -120,7 +115,6 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::unused_async, reason = "a handler is asynchronous")]
     async fn panics() -> HttpResponse {
         panic!("PLANTED_in_a_panic")
     }

@@ -255,7 +255,9 @@ pub fn sentence(failure: &Failure) -> String {
     match &failure.kind {
         Kind::Domain(error) => error_sentence(error),
         Kind::Method(allow) => format!("Method not allowed; this resource has {allow}"),
-        Kind::MediaType("identity") => "The request body must not be compressed: send it without Content-Encoding".to_owned(),
+        Kind::MediaType("identity") => {
+            "The request body must not be compressed: send it without Content-Encoding".to_owned()
+        }
         Kind::MediaType(expected) => format!("Unsupported media type: send the body as {expected}"),
         Kind::Accept(offered) => format!("Not acceptable: this resource offers {offered}"),
         Kind::Timeout => "The request body did not arrive in time".to_owned(),

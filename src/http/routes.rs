@@ -1,12 +1,7 @@
 //! The route table: every surface writes down its routes here, with what each asks of its caller, so that a test can
 //! walk over all of them.
 
-use actix_web::{
-    HttpResponse, Resource, Route, guard,
-    http::Method,
-    middleware::from_fn,
-    web,
-};
+use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::from_fn, web};
 
 use super::{
     caller::{self, Needs},

@@ -126,10 +126,11 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAd
 pub fn seen_host(request: &HttpRequest) -> Option<String> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let surface = request.app_data::<web::Data<Surface>>()?;
-    let forwarded =
-        request.headers().get("x-forwarded-host").filter(|_| is_trusted(peer, &surface.trusted_proxies));
+    let forwarded = request.headers().get("x-forwarded-host").filter(|_| is_trusted(peer, &surface.trusted_proxies));
     let host = forwarded.or_else(|| request.headers().get(header::HOST));
-    host.and_then(|host| host.to_str().ok()).map(str::to_owned).or_else(|| request.uri().authority().map(ToString::to_string))
+    host.and_then(|host| host.to_str().ok())
+        .map(str::to_owned)
+        .or_else(|| request.uri().authority().map(ToString::to_string))
 }
 
 #[cfg(test)]
@@ -139,7 +140,10 @@ mod tests {
     #[test]
     fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
         let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static("203.0.113.9, 192.0.2.4, 10.0.0.2"));
+        headers.insert(
+            HeaderName::from_static("x-forwarded-for"),
+            HeaderValue::from_static("203.0.113.9, 192.0.2.4, 10.0.0.2"),
+        );
         let from = |peer: [u8; 4], trusted: &[&str]| {
             let trusted: Vec<Network> = trusted.iter().filter_map(|text| Network::parse(text)).collect();
             forwarded_for(IpAddr::from(peer), &headers, &trusted).to_string()

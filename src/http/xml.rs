@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn values_become_elements_and_nothing_in_them_does() {
-        let value = serde_json::json!({"name": "<a> & \"b\"\u{0}", "n": 1, "none": null, "items": [{"id": "1"}, {"id": "2"}]});
+        let value =
+            serde_json::json!({"name": "<a> & \"b\"\u{0}", "n": 1, "none": null, "items": [{"id": "1"}, {"id": "2"}]});
         assert_eq!(
             document("list", &value),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><list><name>&lt;a&gt; &amp; &quot;b&quot;\u{fffd}</name><n>1</n>\

@@ -316,8 +316,8 @@ impl Entry {
         if json.len() > MOST {
             return Err(Error::TooLarge { limit: MOST as u64 });
         }
-        let entry: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
-            .map_err(|error| {
+        let entry: Self =
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
                 let path = error.path().to_string();
                 Error::invalid(if path == "." { String::new() } else { path }, meaning(&error.into_inner()))
             })?;

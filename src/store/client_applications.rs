@@ -230,8 +230,7 @@ pub fn insert_access_token(tx: &Tx<'_>, secret_id: i64, scopes: Scopes, expires_
     let sql = "INSERT INTO access_tokens (hash, secret_id, scopes, created_at, expires_at)
                SELECT x'', s.id, ?2, ?3, ?4 FROM client_application_secrets s
                JOIN client_applications a ON a.seq = s.application WHERE s.id = ?1 AND a.enabled";
-    let added =
-        tx.conn.prepare_cached(sql)?.execute(params![secret_id, scopes.to_string(), tx.now.0, expires_at.0])?;
+    let added = tx.conn.prepare_cached(sql)?.execute(params![secret_id, scopes.to_string(), tx.now.0, expires_at.0])?;
     if added == 0 {
         return Ok(None);
     }

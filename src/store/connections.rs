@@ -72,13 +72,7 @@ fn missing(id: i64) -> Error {
 }
 
 /// Adds a connection of a profile and answers its id.
-pub fn insert(
-    tx: &Tx<'_>,
-    draft: &Draft,
-    provider: &str,
-    profile_id: i64,
-    customer_id: Option<i64>,
-) -> Result<i64> {
+pub fn insert(tx: &Tx<'_>, draft: &Draft, provider: &str, profile_id: i64, customer_id: Option<i64>) -> Result<i64> {
     tx.conn
         .prepare_cached(
             "INSERT INTO connections (name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,

@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Read, Tx, seal::{KeyError, Sealer}};
+use super::{
+    Read, Tx,
+    seal::{KeyError, Sealer},
+};
 use crate::domain::{Result, Timestamp};
 
 /// Writes the row of a new database.

@@ -57,7 +57,9 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// The database is of a later program.
-    #[error("this database has schema version {found}, and this program knows versions up to {known}: use a newer Grantry")]
+    #[error(
+        "this database has schema version {found}, and this program knows versions up to {known}: use a newer Grantry"
+    )]
     Newer {
         /// The database's version.
         found: i64,
@@ -68,7 +70,9 @@ pub enum OpenError {
     #[error("SQLite {0} has a bug that can damage a database in WAL mode; 3.51.3 or later is needed")]
     OldSqlite(String),
     /// The database is damaged.
-    #[error("{path} is damaged ({report}). Nothing was changed. Put back a copy of the whole data folder, or save what can be read with the sqlite3 tool's .recover")]
+    #[error(
+        "{path} is damaged ({report}). Nothing was changed. Put back a copy of the whole data folder, or save what can be read with the sqlite3 tool's .recover"
+    )]
     Damaged {
         /// The database file.
         path: String,
@@ -99,7 +103,11 @@ pub enum OpenError {
 impl OpenError {
     fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.display().to_string();
-        if is_corrupt(&source) { Self::Damaged { path, report: source.to_string() } } else { Self::Sqlite { path, source } }
+        if is_corrupt(&source) {
+            Self::Damaged { path, report: source.to_string() }
+        } else {
+            Self::Sqlite { path, source }
+        }
     }
 }
 
@@ -118,7 +126,8 @@ impl Hold {
     pub fn take(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join("grantry.lock");
         let io = |source| OpenError::Io { path: path.display().to_string(), source };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -201,20 +210,14 @@ impl Db {
     }
 
     /// The same as [`Self::read`] on the blocking pool: for whatever may look at many rows or many bytes.
-    pub async fn scan<T: Send + 'static>(
-        &self,
-        f: impl FnOnce(&Read<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn scan<T: Send + 'static>(&self, f: impl FnOnce(&Read<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         let _turn = self.inner.scans.acquire().await.map_err(Error::internal)?;
         let db = self.clone();
         tokio::task::spawn_blocking(move || db.read(f)).await.map_err(Error::internal)?
     }
 
     /// Runs `f` in the writer thread and answers once its work is durable; an error undoes just this closure's work.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        f: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn write<T: Send + 'static>(&self, f: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         self.inner.writer.submit(f).await
     }
 

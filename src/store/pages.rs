@@ -31,7 +31,8 @@ impl Marked {
         while let Some(row) = rows.next()? {
             let (block, count): (i64, i64) = (row.get(0)?, row.get(1)?);
             if before < count {
-                let sql = format!("SELECT {0} FROM {1} WHERE {0} >= ?1 ORDER BY {0} LIMIT 1 OFFSET ?2", self.key, self.table);
+                let sql =
+                    format!("SELECT {0} FROM {1} WHERE {0} >= ?1 ORDER BY {0} LIMIT 1 OFFSET ?2", self.key, self.table);
                 return Ok(read
                     .conn
                     .prepare_cached(&sql)?

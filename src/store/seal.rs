@@ -52,7 +52,9 @@ pub struct Sealed {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// There is a database, but no key.
-    #[error("the key file {0} is missing. Without it the sealed secrets of this database cannot be opened: put it back from where you keep its copy")]
+    #[error(
+        "the key file {0} is missing. Without it the sealed secrets of this database cannot be opened: put it back from where you keep its copy"
+    )]
     Missing(String),
     /// The file cannot be read.
     #[error("the key file {path} cannot be read: {source}")]
@@ -73,7 +75,9 @@ pub enum KeyError {
         what: &'static str,
     },
     /// The key is not this database's.
-    #[error("the active key is {given}, but this database was sealed with {expected}: start with the key file that belongs to it")]
+    #[error(
+        "the active key is {given}, but this database was sealed with {expected}: start with the key file that belongs to it"
+    )]
     Other {
         /// Id of the key that was given.
         given: String,
@@ -146,7 +150,11 @@ impl KeyList {
             list.keys.push(Key { id: id.to_owned(), secret });
         }
         if list.active == usize::MAX {
-            return Err(KeyError::Malformed { path: path.to_owned(), line: text.lines().count() + 1, what: "no key is active" });
+            return Err(KeyError::Malformed {
+                path: path.to_owned(),
+                line: text.lines().count() + 1,
+                what: "no key is active",
+            });
         }
         Ok(list)
     }
@@ -220,12 +228,13 @@ impl Sealer {
     pub fn new(keys: KeyList) -> Result<Self> {
         let mut ciphers = Vec::new();
         for (n, key) in keys.keys.iter().enumerate() {
-            for (purpose, info) in [
-                (Purpose::ClientSecrets, "grantry seal 1 client secrets"),
-                (Purpose::Tokens, "grantry seal 1 tokens"),
-            ] {
+            for (purpose, info) in
+                [(Purpose::ClientSecrets, "grantry seal 1 client secrets"), (Purpose::Tokens, "grantry seal 1 tokens")]
+            {
                 let mut sub_key = Zeroizing::new([0; 32]);
-                Hkdf::<Sha256>::new(None, &*key.secret).expand(info.as_bytes(), &mut *sub_key).map_err(Error::internal)?;
+                Hkdf::<Sha256>::new(None, &*key.secret)
+                    .expand(info.as_bytes(), &mut *sub_key)
+                    .map_err(Error::internal)?;
                 let cipher = Aes256Gcm::new_from_slice(&*sub_key).map_err(Error::internal)?;
                 ciphers.push((n, purpose, cipher));
             }
@@ -311,7 +320,10 @@ mod tests {
         assert_eq!(sealer.open(HERE, "1/current", &sealed).expect("opens").expose(), "PLANTED");
         assert!(sealer.open(HERE, "2/current", &sealed).is_err(), "another row");
         assert!(sealer.open(Column { name: "other", ..HERE }, "1/current", &sealed).is_err(), "another column");
-        assert!(sealer.open(Column { purpose: Purpose::Tokens, ..HERE }, "1/current", &sealed).is_err(), "another purpose");
+        assert!(
+            sealer.open(Column { purpose: Purpose::Tokens, ..HERE }, "1/current", &sealed).is_err(),
+            "another purpose"
+        );
         let mut bent = Sealed { key_id: sealed.key_id.clone(), bytes: sealed.bytes.clone() };
         bent.bytes[NONCE + 1] ^= 1;
         assert!(sealer.open(HERE, "1/current", &bent).is_err(), "a flipped bit");

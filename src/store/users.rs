@@ -58,9 +58,11 @@ pub fn insert(tx: &Tx<'_>, name: &Name, email: &str, role: Role, password_hash: 
 
 /// Changes the password and ends all sessions of a user.
 pub fn set_password(tx: &Tx<'_>, id: i64, password_hash: &str) -> Result<()> {
-    tx.conn
-        .prepare_cached("UPDATE users SET password_hash = ?2, updated_at = ?3 WHERE id = ?1")?
-        .execute(params![id, password_hash, tx.now.0])?;
+    tx.conn.prepare_cached("UPDATE users SET password_hash = ?2, updated_at = ?3 WHERE id = ?1")?.execute(params![
+        id,
+        password_hash,
+        tx.now.0
+    ])?;
     tx.conn.prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?.execute([id])?;
     Ok(())
 }
@@ -75,9 +77,11 @@ pub fn rehash(tx: &Tx<'_>, id: i64, old: &str, new: &str) -> Result<()> {
 
 /// Changes the role of a user.
 pub fn set_role(tx: &Tx<'_>, id: i64, role: Role) -> Result<()> {
-    tx.conn
-        .prepare_cached("UPDATE users SET role = ?2, updated_at = ?3 WHERE id = ?1")?
-        .execute(params![id, role.as_str(), tx.now.0])?;
+    tx.conn.prepare_cached("UPDATE users SET role = ?2, updated_at = ?3 WHERE id = ?1")?.execute(params![
+        id,
+        role.as_str(),
+        tx.now.0
+    ])?;
     Ok(())
 }
 
@@ -148,7 +152,9 @@ pub fn has_setup_link(read: &Read<'_>, hash: &[u8; 32]) -> Result<bool> {
 /// Removes what has expired: setup links, and sessions begun or last seen before these times.
 pub fn sweep(tx: &Tx<'_>, begun_before: Timestamp, seen_before: Timestamp) -> Result<()> {
     tx.conn.execute("DELETE FROM setup_links WHERE expires_at <= ?1", [tx.now.0])?;
-    tx.conn
-        .execute("DELETE FROM sessions WHERE created_at <= ?1 OR last_seen_at <= ?2", [begun_before.0, seen_before.0])?;
+    tx.conn.execute(
+        "DELETE FROM sessions WHERE created_at <= ?1 OR last_seen_at <= ?2",
+        [begun_before.0, seen_before.0],
+    )?;
     Ok(())
 }

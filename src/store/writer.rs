@@ -165,11 +165,7 @@ impl Loop {
                         Some("the transaction was rolled back".to_owned()),
                     ));
                 }
-                self.connection.execute_batch(if fine {
-                    "RELEASE item"
-                } else {
-                    "ROLLBACK TO item; RELEASE item"
-                })?;
+                self.connection.execute_batch(if fine { "RELEASE item" } else { "ROLLBACK TO item; RELEASE item" })?;
             }
             self.connection.execute_batch("COMMIT")
         });

@@ -1,6 +1,13 @@
 //! Benchmarks: `cargo bench`. Ratios against a yardstick in the same run, as machines differ and are noisy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::zombie_processes,
+    missing_docs
+)]
 
 use std::{
     fs,
@@ -43,7 +50,8 @@ async fn start(data: &Path, http: &reqwest::Client) -> (Server, Duration) {
         .spawn()
         .unwrap();
     loop {
-        let run: Option<Value> = fs::read(data.join("run.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let run: Option<Value> =
+            fs::read(data.join("run.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
         if let Some(run) = run {
             let url = run["url"].as_str().unwrap().to_owned();
             if http.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200) {
@@ -129,7 +137,10 @@ async fn grouped_writes(http: &reqwest::Client) {
         together = WRITES as f64 / begun.elapsed().as_secs_f64();
         ratios.push(together / alone);
     }
-    println!("durable writes, 16 callers : 1      {:7.1} x   (last round {together:.0}/s : {alone:.0}/s)", median(ratios));
+    println!(
+        "durable writes, 16 callers : 1      {:7.1} x   (last round {together:.0}/s : {alone:.0}/s)",
+        median(ratios)
+    );
 }
 
 /// A page in the middle of a million rows: by page marks against OFFSET.
@@ -152,14 +163,16 @@ async fn page_marks(http: &reqwest::Client) {
         by_marks.push(milliseconds(begun.elapsed()));
         assert_eq!(page["result"][0]["id"], 989_901);
         let begun = Instant::now();
-        let first: i64 = db
-            .query_row("SELECT id FROM customers ORDER BY id LIMIT 100 OFFSET 989900", [], |row| row.get(0))
-            .unwrap();
+        let first: i64 =
+            db.query_row("SELECT id FROM customers ORDER BY id LIMIT 100 OFFSET 989900", [], |row| row.get(0)).unwrap();
         by_offset.push(milliseconds(begun.elapsed()));
         assert_eq!(first, 989_901);
     }
     let (marks, offset) = (median(by_marks), median(by_offset));
-    println!("page 9,900 of 10,000, OFFSET : marks {:6.1} x   ({offset:.2} ms bare : {marks:.2} ms over HTTP)", offset / marks);
+    println!(
+        "page 9,900 of 10,000, OFFSET : marks {:6.1} x   ({offset:.2} ms bare : {marks:.2} ms over HTTP)",
+        offset / marks
+    );
 }
 
 /// Token reads while passwords are being guessed against token reads in peace.

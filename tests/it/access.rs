@@ -155,13 +155,11 @@ async fn an_expired_token_is_no_credential() {
 async fn the_last_administrator_stays_one() {
     let server = Server::start().await;
     let admin = server.admin();
-    let user = |name: &str, role: &str| {
-        json!({"name": name, "email": "a@acme.example", "role": role, "password": "PLANTED_password_1"})
-    };
+    let user = |name: &str, role: &str| json!({"name": name, "email": "a@acme.example", "role": role, "password": "PLANTED_password_1"});
     let one = admin.post("/api/users", &user("one", "admin")).await.expect(200)["result"]["id"].clone();
     let path = format!("/api/users/{one}");
     let refused = admin.put(&path, &json!({"role": "viewer"})).await.expect(400);
-    assert_eq!(refused["errors"], json!({"role": ["can't be changed"]}));
+    assert_eq!(refused["errors"], json!({"role": ["is the last administrator's, and one must stay"]}));
     assert_eq!(admin.delete(&path).await.status, 400);
     let taken = admin.post("/api/users", &user("ONE", "admin")).await.expect(400);
     assert_eq!(taken["message"], "name: has already been taken");

@@ -71,7 +71,9 @@ fn walk(data: &Path) {
     let id = token.split('_').nth(2).unwrap();
     assert!(ok(&["api-token", "list"], "").contains("profiles:read"));
     assert_eq!(ok(&["api-token", "delete", id], ""), format!("token {id} is revoked"));
-    assert!(refused(&["api-token", "create", "--name", "t", "--scope", "all"], "").contains("must be one of profiles:read"));
+    assert!(
+        refused(&["api-token", "create", "--name", "t", "--scope", "all"], "").contains("must be one of profiles:read")
+    );
 }
 
 #[tokio::test]
@@ -90,7 +92,8 @@ fn commands_work_without_a_server() {
 #[tokio::test]
 async fn what_a_command_makes_without_a_server_is_there_when_one_starts() {
     let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
-    let token = text(&cli(&dir.path().join("data"), &["api-token", "create", "--name", "t", "--scope", "admin"]).stdout);
+    let token =
+        text(&cli(&dir.path().join("data"), &["api-token", "create", "--name", "t", "--scope", "admin"]).stdout);
     let server = Server::on(dir, &[], &[]).await;
     server.anybody().bearer(&token).get("/api/users").await.expect(200);
 }

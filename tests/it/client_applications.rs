@@ -467,7 +467,7 @@ async fn a_file_over_the_limit_is_413_and_leaves_no_trace() {
 async fn a_file_of_ten_megabytes_comes_back_as_it_went_in() {
     let server = Server::start().await;
     let admin = server.admin();
-    let action = APPLICATION_FILE.split_once("[").unwrap().1.trim_end_matches("]}");
+    let action = APPLICATION_FILE.split_once('[').unwrap().1.trim_end_matches("]}");
     let mut file = String::from("{\"id\":\"x\",\"name\":\"X\",\"actions\":[");
     let mut n = 0;
     while file.len() < 10 * 1024 * 1024 - 400 {

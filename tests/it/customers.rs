@@ -23,7 +23,9 @@ async fn customers_are_made_found_changed_and_removed() {
     let by_id = format!("/api/managed_users/{}", acme["id"]);
     assert_eq!(admin.get(&by_id).await.expect(200), acme);
     assert_eq!(admin.get("/api/managed_users/Eacme%2Feu%201").await.expect(200), acme);
-    for missing in ["/api/managed_users/99", "/api/managed_users/Eother", "/api/managed_users/acme", "/api/managed_users/%FF"] {
+    for missing in
+        ["/api/managed_users/99", "/api/managed_users/Eother", "/api/managed_users/acme", "/api/managed_users/%FF"]
+    {
         assert_eq!(admin.get(missing).await.expect(404), json!({"message": "Not found"}), "{missing}");
     }
     let list = admin.get("/api/managed_users").await.expect(200);
@@ -36,10 +38,7 @@ async fn customers_are_made_found_changed_and_removed() {
     let taken = admin.put(&by_id, &json!({"external_id": "x"})).await.expect(400);
     assert_eq!(taken["errors"], json!({"external_id": ["has already been taken"]}));
     let bad = admin.post("/api/managed_users", &json!({"name": "", "notification_email": "nobody"})).await.expect(400);
-    assert_eq!(
-        bad["errors"],
-        json!({"name": ["can't be blank"], "notification_email": ["must be an e-mail address"]})
-    );
+    assert_eq!(bad["errors"], json!({"name": ["can't be blank"], "notification_email": ["must be an e-mail address"]}));
     assert_eq!(admin.delete(&by_id).await.expect(200), json!({"result": {"success": true}}));
     assert_eq!(admin.delete(&by_id).await.status, 404);
 }
@@ -59,7 +58,8 @@ async fn a_customer_has_one_profile_of_each_provider() {
     let refused = admin.send(admin.request("POST", &assign(two))).await.expect(400);
     assert!(refused["message"].as_str().unwrap().contains("already has another profile"), "{refused}");
     assert_eq!(admin.send(admin.request("POST", &assign(99))).await.status, 404);
-    let unassign = |id: i64, force: &str| format!("/api/managed_users/Eacme/custom_oauth_profiles/{id}/unassign{force}");
+    let unassign =
+        |id: i64, force: &str| format!("/api/managed_users/Eacme/custom_oauth_profiles/{id}/unassign{force}");
     for _ in 0..2 {
         assert_eq!(admin.delete(&unassign(one, "")).await.expect(200), done, "safe to repeat");
     }
@@ -104,7 +104,8 @@ async fn a_connection_takes_the_profile_that_fits() {
     let body = json!({"name": "c", "provider": "hubspot"});
     admin.post("/api/managed_users/Eacme/connections", &body).await.expect(200);
     let counts = async |id: i64| {
-        admin.get(&format!("/api/custom_oauth_profiles/{id}")).await.expect(200)["result"]["shared_accounts_count"].clone()
+        admin.get(&format!("/api/custom_oauth_profiles/{id}")).await.expect(200)["result"]["shared_accounts_count"]
+            .clone()
     };
     assert_eq!((counts(one).await, counts(two).await), (json!(1), json!(2)));
 }
@@ -121,9 +122,22 @@ async fn connections_are_listed_changed_and_ended() {
     });
     let sales = admin.post("/api/connections", &body).await.expect(200);
     for key in [
-        "application", "provider", "id", "name", "description", "authorized_at", "authorization_status",
-        "authorization_error", "created_at", "updated_at", "external_id", "folder_id", "connection_lost_at",
-        "connection_lost_reason", "parent_id", "tags",
+        "application",
+        "provider",
+        "id",
+        "name",
+        "description",
+        "authorized_at",
+        "authorization_status",
+        "authorization_error",
+        "created_at",
+        "updated_at",
+        "external_id",
+        "folder_id",
+        "connection_lost_at",
+        "connection_lost_reason",
+        "parent_id",
+        "tags",
     ] {
         assert!(sales.as_object().unwrap().contains_key(key), "{key}");
     }
@@ -132,7 +146,10 @@ async fn connections_are_listed_changed_and_ended() {
     let child = json!({"name": "Child", "provider": "hubspot", "parent_id": sales["id"]});
     let child = admin.post("/api/connections", &child).await.expect(200);
     let orphan = json!({"name": "Orphan", "provider": "hubspot", "parent_id": 99});
-    assert_eq!(admin.post("/api/connections", &orphan).await.expect(400)["errors"]["parent_id"][0], "none fits, and one is needed");
+    assert_eq!(
+        admin.post("/api/connections", &orphan).await.expect(400)["errors"]["parent_id"][0],
+        "none fits, and one is needed"
+    );
     let list = async |query: &str| admin.get(&format!("/api/connections{query}")).await.expect(200);
     assert_eq!(list("").await, json!([sales]), "without those made from another");
     assert_eq!(list("?include_runtime_connections=true").await, json!([sales, child]));

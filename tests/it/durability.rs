@@ -1,10 +1,6 @@
 //! Nothing acknowledged is lost: power cuts, full disks, second processes, other keys, older and newer databases.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -101,7 +97,8 @@ async fn when_the_volume_takes_no_more_the_answer_is_503_and_nothing_acknowledge
     assert_eq!(admin.get("/readyz").await.status, 200);
     server.kill_and_restart().await;
     let kept = server.admin().get(CUSTOMERS).await.expect(200);
-    let kept: Vec<&str> = kept["result"].as_array().unwrap().iter().map(|c| c["external_id"].as_str().unwrap()).collect();
+    let kept: Vec<&str> =
+        kept["result"].as_array().unwrap().iter().map(|c| c["external_id"].as_str().unwrap()).collect();
     assert_eq!(kept, ["f0", "f2"]);
 }
 
@@ -138,7 +135,8 @@ async fn a_damaged_database_is_refused_with_advice() {
     let mut server = Server::start().await;
     let admin = server.admin();
     for n in 0..40 {
-        let body = json!({"name": "n".repeat(200), "notification_email": "c@acme.example", "external_id": n.to_string()});
+        let body =
+            json!({"name": "n".repeat(200), "notification_email": "c@acme.example", "external_id": n.to_string()});
         admin.post(CUSTOMERS, &body).await.expect(200);
     }
     server.stop();
@@ -226,7 +224,7 @@ fn the_first_schema_and_all_migrations_make_the_present_one() {
     }
     new.execute_batch(SCHEMA).unwrap();
     assert_eq!(schema(&old), schema(&new));
-    assert_eq!(MIGRATIONS.len() as i64 + 1, VERSION);
+    assert_eq!(i64::try_from(MIGRATIONS.len()).unwrap() + 1, VERSION);
 }
 
 #[tokio::test]

@@ -891,8 +891,12 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         access_token_life_s: 3600,
         most_upload: 1024,
     };
-    let surface =
-        Surface { public_url: url.clone(), secure: false, trusted_proxies: Vec::new(), profile_limit: grantry::http::workato::limit::ProfileLimit::per_minute(0) };
+    let surface = Surface {
+        public_url: url.clone(),
+        secure: false,
+        trusted_proxies: Vec::new(),
+        profile_limit: grantry::http::workato::limit::ProfileLimit::per_minute(0),
+    };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = Arc::new(App::start(db, settings, &run).unwrap());
     app.housekeeper().stop();

@@ -16,7 +16,9 @@ const PROFILES: &str = "/api/custom_oauth_profiles";
 async fn odd_names_are_kept_as_they_are_or_refused_clearly() {
     let server = Server::start().await;
     let admin = server.admin();
-    for name in ["🜁 Größe", "\u{202e}gnp.exe", "<img src=x onerror=alert(1)>", "'; DROP TABLE profiles; --", "a/../b?c#d"] {
+    for name in
+        ["🜁 Größe", "\u{202e}gnp.exe", "<img src=x onerror=alert(1)>", "'; DROP TABLE profiles; --", "a/../b?c#d"]
+    {
         let made = admin.post(PROFILES, &profile_body(name, "hubspot")).await.expect(200);
         assert_eq!(made["result"]["name"], name);
     }
@@ -141,7 +143,9 @@ async fn what_is_no_http_ends_that_connection_alone() {
     let answer = raw(&server, huge.as_bytes());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     // A body that is cut off, and two lengths that differ.
-    let head = format!("POST {PROFILES} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+    let head = format!(
+        "POST {PROFILES} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n"
+    );
     let cut = raw(&server, format!("{head}content-length: 500\r\n\r\n{{\"name\":").as_bytes());
     assert!(!cut.contains("200 OK"), "{cut}");
     let smuggled = raw(&server, format!("{head}content-length: 2\r\ncontent-length: 40\r\n\r\n{{}}").as_bytes());

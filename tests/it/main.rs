@@ -1,7 +1,7 @@
 //! The one integration test binary: a file for each surface or promise. Every test starts the real program with a database
 //! of its own and talks to it over a real socket.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 mod support;
 

@@ -90,7 +90,8 @@ async fn every_fault_of_a_body_is_named_at_once() {
             "data.client_id": ["can't be blank"], "data.client_secret": ["can't be blank"],
         })
     );
-    let wrong = json!({"name": 7, "provider": "hubspot", "data": {"client_id": " ", "client_secret": ["x"], "token": 1}});
+    let wrong =
+        json!({"name": 7, "provider": "hubspot", "data": {"client_id": " ", "client_secret": ["x"], "token": 1}});
     assert_eq!(
         errors(wrong).await,
         json!({
@@ -98,7 +99,10 @@ async fn every_fault_of_a_body_is_named_at_once() {
             "data.client_secret": ["must be of type string"], "data.token": ["must be of type string"],
         })
     );
-    assert_eq!(errors(json!({"name": "a", "provider": "b", "data": []})).await, json!({"data": ["must be of type object"]}));
+    assert_eq!(
+        errors(json!({"name": "a", "provider": "b", "data": []})).await,
+        json!({"data": ["must be of type object"]})
+    );
     let list = admin.post(PROFILES, &json!([1])).await.expect(400);
     assert_eq!(list, json!({"message": "must be of type object"}));
     let unknown = admin.post(PROFILES, &profile_body("a", "no_such_provider")).await.expect(400);
@@ -202,7 +206,9 @@ async fn pages_are_clamped_and_exact() {
     assert_eq!(names("page=2&per_page=10").await, all[10..20]);
     assert_eq!(names("page=3&per_page=10").await, all[20..]);
     assert_eq!(names("page=4&per_page=10").await, Vec::<String>::new());
-    for odd in ["page=0&per_page=500", "page=-3", "page=two&per_page=many", "page=&per_page=", "page=99999999999999999999"] {
+    for odd in
+        ["page=0&per_page=500", "page=-3", "page=two&per_page=many", "page=&per_page=", "page=99999999999999999999"]
+    {
         assert_eq!(names(odd).await, all, "{odd}");
     }
     assert_eq!(names("per_page=0").await, all[..1]);
@@ -228,7 +234,10 @@ async fn a_secret_is_compared_and_never_shown() {
         assert_eq!(missing["errors"], json!({"client_secret": ["can't be blank"]}));
         let long = admin.post(&path, &json!({"client_secret": "x".repeat(2000)})).await.expect(400);
         assert_eq!(long["errors"], json!({"client_secret": ["is too long (maximum is 1024 characters)"]}));
-        assert_eq!(admin.post(&format!("{PROFILES}/99/verify_secret"), &json!({"client_secret": "x"})).await.status, 404);
+        assert_eq!(
+            admin.post(&format!("{PROFILES}/99/verify_secret"), &json!({"client_secret": "x"})).await.status,
+            404
+        );
         // Replaced with another secret: the old one no longer matches.
         let mut body = profile_body("S", "hubspot");
         body["data"]["client_secret"] = "PLANTED_another".into();
@@ -279,7 +288,8 @@ async fn calls_are_limited_where_a_limit_is_set() {
 async fn user_id_is_the_id_of_users_me() {
     let server = Server::start().await;
     let admin = server.admin();
-    let user = json!({"name": "olga", "email": "olga@acme.example", "role": "operator", "password": "PLANTED_password_1"});
+    let user =
+        json!({"name": "olga", "email": "olga@acme.example", "role": "operator", "password": "PLANTED_password_1"});
     let user = admin.post("/api/users", &user).await.expect(200)["result"]["id"].clone();
     let token = json!({"name": "hers", "scopes": ["profiles:write", "profiles:read"], "user_id": user});
     let token = admin.post("/api/api_tokens", &token).await.expect(200)["result"]["token"].clone();

@@ -53,7 +53,8 @@ async fn an_operators_own_goes_before_the_catalogues() {
 async fn a_definition_with_faults_is_refused_at_the_field() {
     let server = Server::start().await;
     let admin = server.admin();
-    let refused = async |body: &str| admin.send_text("POST", PROVIDERS, "application/json", body.to_owned()).await.expect(400);
+    let refused =
+        async |body: &str| admin.send_text("POST", PROVIDERS, "application/json", body.to_owned()).await.expect(400);
     let unknown = refused(r#"{"slug":"a","name":"A","token_url":"https://a.example/t","colour":1}"#).await;
     assert_eq!(unknown["errors"], json!({"colour": ["is not known here"]}));
     let plain = refused(r#"{"slug":"a","name":"A","token_url":"http://a.example/t"}"#).await;

@@ -83,7 +83,11 @@ pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) ->
     Ok(result(wire))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_api_token(&caller, path_id(&request, "id", Noun::ApiToken)?).await?;
     Ok(result(json!({"success": true})))
 }

@@ -25,35 +25,42 @@ pub fn routes(routes: Routes) -> Routes {
     routes
         .at("/client_applications", [(Method::GET, SEE, web::to(applications::list))])
         .at("/client_applications/self/data", [(Method::GET, Needs::Caller, web::to(applications::own_data))])
-        .at("/client_applications/{id}/scopes", [
-            (Method::GET, SEE, web::to(applications::get_scopes)),
-            (Method::PUT, CHANGE, web::to(applications::grant_scopes)),
-        ])
+        .at(
+            "/client_applications/{id}/scopes",
+            [
+                (Method::GET, SEE, web::to(applications::get_scopes)),
+                (Method::PUT, CHANGE, web::to(applications::grant_scopes)),
+            ],
+        )
         .at("/client_applications/{id}/secret", [(Method::POST, CHANGE, web::to(applications::issue_secret))])
         .at("/client_applications/{id}/secrets", [(Method::GET, SEE, web::to(applications::list_secrets))])
-        .at("/client_applications/{id}/secrets/{secret}", [
-            (Method::DELETE, CHANGE, web::to(applications::revoke_secret)),
-        ])
+        .at(
+            "/client_applications/{id}/secrets/{secret}",
+            [(Method::DELETE, CHANGE, web::to(applications::revoke_secret))],
+        )
         .at("/users", [(Method::GET, ADMIN, web::to(users::list)), (Method::POST, ADMIN, web::to(users::create))])
-        .at("/users/{id}", [
-            (Method::PUT, ADMIN, web::to(users::update)),
-            (Method::DELETE, ADMIN, web::to(users::delete)),
-        ])
+        .at(
+            "/users/{id}",
+            [(Method::PUT, ADMIN, web::to(users::update)), (Method::DELETE, ADMIN, web::to(users::delete))],
+        )
         .at("/setup_links", [(Method::POST, ADMIN, web::to(users::setup_link))])
-        .at("/api_tokens", [
-            (Method::GET, ADMIN, web::to(api_tokens::list)),
-            (Method::POST, ADMIN, web::to(api_tokens::create)),
-        ])
+        .at(
+            "/api_tokens",
+            [(Method::GET, ADMIN, web::to(api_tokens::list)), (Method::POST, ADMIN, web::to(api_tokens::create))],
+        )
         .at("/api_tokens/{id}", [(Method::DELETE, ADMIN, web::to(api_tokens::delete))])
-        .at("/providers", [
-            (Method::GET, READ, web::to(providers::list)),
-            (Method::POST, WRITE, web::to(providers::create)),
-        ])
-        .at("/providers/{slug}", [
-            (Method::GET, READ, web::to(providers::get)),
-            (Method::PUT, WRITE, web::to(providers::replace)),
-            (Method::DELETE, WRITE, web::to(providers::delete)),
-        ])
+        .at(
+            "/providers",
+            [(Method::GET, READ, web::to(providers::list)), (Method::POST, WRITE, web::to(providers::create))],
+        )
+        .at(
+            "/providers/{slug}",
+            [
+                (Method::GET, READ, web::to(providers::get)),
+                (Method::PUT, WRITE, web::to(providers::replace)),
+                (Method::DELETE, WRITE, web::to(providers::delete)),
+            ],
+        )
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])

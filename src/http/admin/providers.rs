@@ -68,7 +68,11 @@ pub(super) async fn replace(
     Ok(result(wire(&app.replace_provider(&caller, &path_text(&request, "slug")?, &json).await?)?))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_provider(&caller, &path_text(&request, "slug")?).await?;
     Ok(result(json!({"success": true})))
 }

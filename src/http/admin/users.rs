@@ -71,7 +71,11 @@ pub(super) async fn update(
     Ok(result(wire(&app.update_user(&caller, id, role, password).await?)))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_user(&caller, path_id(&request, "id", Noun::User)?).await?;
     Ok(result(json!({"success": true})))
 }

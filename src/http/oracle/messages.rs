@@ -136,6 +136,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::Unknown => "不明な名前です".to_owned(),
         Why::NotForProvider => "このプロバイダでは使用できません".to_owned(),
         Why::Fixed => "変更できません".to_owned(),
+        Why::LastAdmin => "最後の管理者です。管理者は1人以上必要です".to_owned(),
         Why::Placeholder => "テンプレートのままの値です。実際の値を指定してください".to_owned(),
         Why::Duplicate => "重複しています".to_owned(),
         Why::Differs => "異なる値が2回指定されています".to_owned(),

@@ -30,11 +30,14 @@ pub fn routes() -> Routes {
     let routes = Routes::below("")
         .at("/livez", [(Method::GET, Needs::Nothing, web::to(livez))])
         .at("/readyz", [(Method::GET, Needs::Nothing, web::to(readyz))])
-        .at("/session", [
-            (Method::GET, Needs::Caller, web::to(session::get)),
-            (Method::POST, Needs::Nothing, web::to(session::log_in)),
-            (Method::DELETE, Needs::Nothing, web::to(session::log_out)),
-        ])
+        .at(
+            "/session",
+            [
+                (Method::GET, Needs::Caller, web::to(session::get)),
+                (Method::POST, Needs::Nothing, web::to(session::log_in)),
+                (Method::DELETE, Needs::Nothing, web::to(session::log_out)),
+            ],
+        )
         .at("/setup", [(Method::POST, Needs::Nothing, web::to(session::set_up))]);
     files::routes(routes)
 }

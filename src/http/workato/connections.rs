@@ -193,7 +193,11 @@ fn done() -> HttpResponse {
     HttpResponse::Ok().json(Value::from_iter([("success", true)]))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_connection(&caller, customer(&request)?, id(&request)?).await?;
     Ok(done())
 }

@@ -79,17 +79,29 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(wire(&app.update_customer(&caller, key, change).await?)))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_customer(&caller, key(&request)?).await?;
     Ok(success())
 }
 
-pub(super) async fn assign(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn assign(
+    app: web::Data<App>,
+    caller: Limited,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.assign_profile(&caller, key(&request)?, path_id(&request, "id", Noun::Profile)?).await?;
     Ok(success())
 }
 
-pub(super) async fn unassign(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn unassign(
+    app: web::Data<App>,
+    caller: Limited,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     let (key, id, force) = (key(&request)?, path_id(&request, "id", Noun::Profile)?, query_flag(&request, "force"));
     app.unassign_profile(&caller, key, id, force).await?;
     Ok(success())

@@ -19,7 +19,11 @@ mod customers;
 pub mod limit;
 mod profiles;
 
-use actix_web::{HttpRequest, HttpResponse, http::{Method, StatusCode}, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, StatusCode},
+    web,
+};
 use serde_json::{Map, json};
 
 use super::{
@@ -37,50 +41,65 @@ pub fn routes() -> Routes {
     const SEE: Needs = Needs::Scope(Scope::ConnectionsRead);
     const CHANGE: Needs = Needs::Scope(Scope::ConnectionsWrite);
     Routes::below("/api")
-        .at("/custom_oauth_profiles", [
-            (Method::GET, READ, web::to(profiles::list)),
-            (Method::POST, WRITE, web::to(profiles::create)),
-        ])
-        .at("/custom_oauth_profiles/{id}", [
-            (Method::GET, READ, web::to(profiles::get)),
-            (Method::PUT, WRITE, web::to(profiles::replace)),
-            (Method::DELETE, WRITE, web::to(profiles::delete)),
-        ])
+        .at(
+            "/custom_oauth_profiles",
+            [(Method::GET, READ, web::to(profiles::list)), (Method::POST, WRITE, web::to(profiles::create))],
+        )
+        .at(
+            "/custom_oauth_profiles/{id}",
+            [
+                (Method::GET, READ, web::to(profiles::get)),
+                (Method::PUT, WRITE, web::to(profiles::replace)),
+                (Method::DELETE, WRITE, web::to(profiles::delete)),
+            ],
+        )
         .at("/custom_oauth_profiles/{id}/verify_secret", [(Method::POST, WRITE, web::to(profiles::verify_secret))])
-        .at("/managed_users", [
-            (Method::GET, READ, web::to(customers::list)),
-            (Method::POST, WRITE, web::to(customers::create)),
-        ])
-        .at("/managed_users/{customer}", [
-            (Method::GET, READ, web::to(customers::get)),
-            (Method::PUT, WRITE, web::to(customers::update)),
-            (Method::DELETE, WRITE, web::to(customers::delete)),
-        ])
-        .at("/managed_users/{customer}/custom_oauth_profiles/{id}/assign", [
-            (Method::POST, WRITE, web::to(customers::assign)),
-        ])
-        .at("/managed_users/{customer}/custom_oauth_profiles/{id}/unassign", [
-            (Method::DELETE, WRITE, web::to(customers::unassign)),
-        ])
-        .at("/managed_users/{customer}/connections", [
-            (Method::GET, SEE, web::to(connections::list)),
-            (Method::POST, CHANGE, web::to(connections::create)),
-        ])
-        .at("/managed_users/{customer}/connections/{id}", [
-            (Method::PUT, CHANGE, web::to(connections::update)),
-            (Method::DELETE, CHANGE, web::to(connections::delete)),
-        ])
-        .at("/managed_users/{customer}/connections/{id}/disconnect", [
-            (Method::POST, CHANGE, web::to(connections::disconnect)),
-        ])
-        .at("/connections", [
-            (Method::GET, SEE, web::to(connections::list)),
-            (Method::POST, CHANGE, web::to(connections::create)),
-        ])
-        .at("/connections/{id}", [
-            (Method::PUT, CHANGE, web::to(connections::update)),
-            (Method::DELETE, CHANGE, web::to(connections::delete)),
-        ])
+        .at(
+            "/managed_users",
+            [(Method::GET, READ, web::to(customers::list)), (Method::POST, WRITE, web::to(customers::create))],
+        )
+        .at(
+            "/managed_users/{customer}",
+            [
+                (Method::GET, READ, web::to(customers::get)),
+                (Method::PUT, WRITE, web::to(customers::update)),
+                (Method::DELETE, WRITE, web::to(customers::delete)),
+            ],
+        )
+        .at(
+            "/managed_users/{customer}/custom_oauth_profiles/{id}/assign",
+            [(Method::POST, WRITE, web::to(customers::assign))],
+        )
+        .at(
+            "/managed_users/{customer}/custom_oauth_profiles/{id}/unassign",
+            [(Method::DELETE, WRITE, web::to(customers::unassign))],
+        )
+        .at(
+            "/managed_users/{customer}/connections",
+            [(Method::GET, SEE, web::to(connections::list)), (Method::POST, CHANGE, web::to(connections::create))],
+        )
+        .at(
+            "/managed_users/{customer}/connections/{id}",
+            [
+                (Method::PUT, CHANGE, web::to(connections::update)),
+                (Method::DELETE, CHANGE, web::to(connections::delete)),
+            ],
+        )
+        .at(
+            "/managed_users/{customer}/connections/{id}/disconnect",
+            [(Method::POST, CHANGE, web::to(connections::disconnect))],
+        )
+        .at(
+            "/connections",
+            [(Method::GET, SEE, web::to(connections::list)), (Method::POST, CHANGE, web::to(connections::create))],
+        )
+        .at(
+            "/connections/{id}",
+            [
+                (Method::PUT, CHANGE, web::to(connections::update)),
+                (Method::DELETE, CHANGE, web::to(connections::delete)),
+            ],
+        )
         .at("/connections/{id}/disconnect", [(Method::POST, CHANGE, web::to(connections::disconnect))])
         .at("/users/me", [(Method::GET, Needs::Caller, web::to(catalogue::me))])
         .at("/integrations/all", [(Method::GET, READ, web::to(catalogue::integrations))])

@@ -117,7 +117,11 @@ pub(super) async fn replace(
     Ok(answer(app.replace_profile(&caller, id(&request)?, draft(&body.0)?).await?))
 }
 
-pub(super) async fn delete(app: web::Data<App>, caller: Limited, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(
+    app: web::Data<App>,
+    caller: Limited,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
     app.delete_profile(&caller, id(&request)?).await?;
     Ok(success())
 }

@@ -78,7 +78,13 @@ impl Caller {
     }
 
     /// A body as it is, declared as this media type.
-    pub async fn send_text(&self, method: &str, path: &str, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn send_text(
+        &self,
+        method: &str,
+        path: &str,
+        media_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         self.send(self.request(method, path).header("content-type", media_type).body(body)).await
     }
 }
