@@ -76,9 +76,9 @@ pub(super) fn visible(text: &str) -> String {
     }
     text.chars().fold(String::new(), |mut out, c| {
         if odd(c) {
-            out.extend(c.escape_unicode())
+            out.extend(c.escape_unicode());
         } else {
-            out.push(c)
+            out.push(c);
         }
         out
     })
