@@ -315,6 +315,11 @@ impl Recognised {
         }
         known.insert(secret.id, secret.hash());
     }
+
+    /// It was right once and is no longer: revoked, or its application disabled.
+    pub(super) fn forget(&self, secret: &Credential) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&secret.id);
+    }
 }
 
 #[cfg(test)]

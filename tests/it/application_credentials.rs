@@ -250,6 +250,11 @@ async fn guessing_is_slowed_and_keeps_no_program_out() {
     app.token(&server).await;
     let form = format!("client_id={}&client_secret=PLANTED_guess&token=x", app.id);
     failed(&post(&nobody, "/oauth/introspect", &form).await, 429, "temporarily_unavailable");
+    // A secret that is revoked loses that, once it has been tried.
+    let path = format!("/api/client_applications/{}/secrets/{}", app.id, app.secret_id);
+    admin.delete(&path).await.expect(200);
+    failed(&app.ask(&server, "").await, 401, "invalid_client");
+    failed(&app.ask(&server, "").await, 429, "temporarily_unavailable");
     // Nobody's login is held up by it.
     server.anybody().basic("nobody", "PLANTED_password").get("/api/users/me").await.expect(401);
 }

@@ -464,6 +464,46 @@ async fn a_file_over_the_limit_is_413_and_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn only_so_many_large_uploads_are_held_at_once() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let address = server.url.trim_start_matches("http://");
+    let head = format!(
+        "POST {BASE} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Type: {MULTIPART}\r\n\
+         Content-Length: 1000000\r\n\r\n-----1234567890\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{}",
+        admin.token(),
+        " ".repeat(400_000)
+    );
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        held.push(socket);
+    }
+    let large = format!("{}{APPLICATION_FILE}", " ".repeat(400_000));
+    let mut n = 0;
+    let mut upload = async || {
+        n += 1;
+        let body = application_body(&json!({"name": format!("Large {n}")}).to_string(), large.as_bytes());
+        admin.send_text("POST", BASE, MULTIPART, body).await
+    };
+    // The server reads the eight at its own pace; each round is a request, so this does not spin.
+    let refused = loop {
+        let answer = upload().await;
+        if answer.status != 201 {
+            break answer;
+        }
+    };
+    let body = refused.expect(503);
+    assert_eq!([&body["errorCode"], &body["title"]], ["-1", "The server is busy with uploads: try again"]);
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    create(&admin, r#"{"name":"Small"}"#).await.expect(201);
+    drop(held);
+    while upload().await.status != 201 {}
+}
+
+#[tokio::test]
 async fn a_file_of_ten_megabytes_comes_back_as_it_went_in() {
     let server = Server::start().await;
     let admin = server.admin();

@@ -382,6 +382,9 @@ impl App {
                 Ok((application, secret_id))
             }
             _ => {
+                if let Some(shown) = shown.filter(|shown| self.recognised.knows(shown)) {
+                    self.recognised.forget(&shown);
+                }
                 self.application_attempts.failed(&account, address);
                 Err(Refusal::InvalidClient)
             }
