@@ -183,7 +183,7 @@ async fn a_client_application_made_one_way_is_seen_changed_and_gone_the_other() 
     assert_eq!(admin.get(&format!("{APPLICATIONS}/{id}/data")).await.body, config.to_string().as_bytes());
     let body = multipart(&[("metadata", None, br#"{"isEnabled":"false"}"#)]);
     admin.send_text("PUT", &format!("{APPLICATIONS}/{id}"), MULTIPART, body).await.expect(200);
-    assert_eq!(by_command()[0]["isEnabled"].to_string().trim_matches('"'), "false");
+    assert_eq!(by_command()[0]["enabled"], false);
     admin.delete(&format!("{APPLICATIONS}/{id}")).await.expect(200);
     assert_eq!(by_command(), json!([]));
 }

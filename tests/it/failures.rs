@@ -4,7 +4,7 @@ use std::process::Command;
 
 use futures_util::future::join_all;
 
-use crate::support::{APPLICATION_FILE, Answer, Caller, MULTIPART, Server, application_body, multipart, profile_body};
+use crate::support::{APPLICATION_FILE, Answer, MULTIPART, Server, application_body, multipart, profile_body};
 
 const SERVICES: &str = "/Thingworx/Subsystems/WorkflowSubsystem/Services";
 const APPLICATIONS: &str = "/documents/api/1.2/config/clientApplications";
@@ -138,11 +138,12 @@ async fn malformed_missing_oversized_and_mistyped_bodies() {
     ] {
         own_shape(scope, &admin.send_text("POST", path, "text/plain", "{}").await, status);
         let packed = admin.request("POST", path).header("content-encoding", "gzip").header("content-type", json);
-        own_shape(scope, &admin.send(packed.body("x")).await, status);
+        own_shape(scope, &admin.send(packed.body("x")).await, 415);
     }
-    for (scope, method, path) in
-        [(Scope::Flow, "POST", format!("{SERVICES}/GetOAuthConfiguration")), (Scope::Documents, "GET", APPLICATIONS.to_owned())]
-    {
+    for (scope, method, path) in [
+        (Scope::Flow, "POST", format!("{SERVICES}/GetOAuthConfiguration")),
+        (Scope::Documents, "GET", APPLICATIONS.to_owned()),
+    ] {
         let image = admin.clone().header("accept", "image/png");
         own_shape(scope, &image.send(image.request(method, &path)).await, 406);
     }
@@ -150,28 +151,35 @@ async fn malformed_missing_oversized_and_mistyped_bodies() {
 
 #[tokio::test]
 async fn a_full_hash_queue_is_503_everywhere() {
-    let server = Server::start().await;
-    let flood = async |ask: &dyn Fn(usize) -> (Caller, reqwest::RequestBuilder)| {
-        let asked = (0..160).map(|n| {
-            let (caller, request) = ask(n);
-            async move { caller.send(request).await }
-        });
-        let full = join_all(asked).await.into_iter().find(|answer| answer.status == 503);
-        full.expect("the queue has an end")
-    };
     for (scope, method, path) in [
         (Scope::Api, "GET", "/api/users/me".to_owned()),
         (Scope::Flow, "POST", format!("{SERVICES}/GetOAuthConfiguration")),
         (Scope::Documents, "GET", APPLICATIONS.to_owned()),
+        (Scope::OAuth, "POST", "/oauth/token".to_owned()),
+        (Scope::Site, "POST", "/session".to_owned()),
     ] {
-        let answer = flood(&|n| {
-            let caller = server.anybody().basic(&format!("{scope:?}{n}"), "PLANTED_guess");
-            let request = caller.request(method, &path);
-            (caller, request)
-        })
-        .await;
-        own_shape(scope, &answer, 503);
-        assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
+        // A server for each: after so many wrong guesses an address is slowed down before anything is hashed.
+        let server = Server::start().await;
+        let asked = (0..160).map(|n| {
+            let name = format!("user{n}");
+            let caller = match scope {
+                Scope::OAuth | Scope::Site => server.anybody(),
+                _ => server.anybody().basic(&name, "PLANTED_guess"),
+            };
+            let mut request = caller.request(method, &path);
+            if scope == Scope::OAuth {
+                let secret = "PLANTED_guess".to_owned();
+                let grant = ("grant_type", "client_credentials".to_owned());
+                request = request.form(&[grant, ("client_id", name), ("client_secret", secret)]);
+            } else if scope == Scope::Site {
+                request = request.json(&serde_json::json!({"name": name, "password": "PLANTED_guess"}));
+            }
+            async move { caller.send(request).await }
+        });
+        let full = join_all(asked).await.into_iter().find(|answer| answer.status == 503);
+        let full = full.unwrap_or_else(|| panic!("{scope:?}: the queue has an end"));
+        own_shape(scope, &full, 503);
+        assert!(full.header("retry-after").parse::<u64>().unwrap() >= 1);
     }
 }
 
@@ -180,13 +188,28 @@ async fn a_volume_that_takes_no_writes_is_503_everywhere_and_changes_nothing() {
     let server = Server::ignoring_size_signals().await;
     let admin = server.admin();
     let body = application_body(r#"{"name":"a"}"#, APPLICATION_FILE.as_bytes());
-    let document = serde_json::json!({"oauthConfigurations": {"jira": {"J": {"CLIENT_ID": "i", "CLIENT_SECRET": "PLANTED"}}}});
+    let document =
+        serde_json::json!({"oauthConfigurations": {"jira": {"J": {"CLIENT_ID": "i", "CLIENT_SECRET": "PLANTED"}}}});
     let limit = |bytes: &str| {
         let pid = server.pid().to_string();
         let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}")]).status().unwrap();
         assert!(done.success());
     };
+    let made = admin.send_text(
+        "POST",
+        APPLICATIONS,
+        MULTIPART,
+        application_body(r#"{"name":"b"}"#, APPLICATION_FILE.as_bytes()),
+    );
+    let made = made.await.expect(201);
+    let secret = format!("/api/client_applications/{}/secret", made["id"].as_str().unwrap());
+    let secret = admin.send(admin.request("POST", &secret)).await.json();
+    let text = |key: &str| secret[key].as_str().unwrap().to_owned();
+    let grant = ("grant_type", "client_credentials".to_owned());
+    let form = [grant, ("client_id", text("client_id")), ("client_secret", text("client_secret"))];
     limit("0:");
+    let token = server.anybody();
+    own_shape(Scope::OAuth, &token.send(token.request("POST", "/oauth/token").form(&form)).await, 503);
     let profile = admin.post("/api/custom_oauth_profiles", &profile_body("P", "hubspot")).await;
     own_shape(Scope::Api, &profile, 503);
     own_shape(Scope::Flow, &admin.post(&format!("{SERVICES}/LoadOAuthConfiguration"), &document).await, 503);
