@@ -45,15 +45,22 @@ pub const SETTINGS: &[Setting] = &[
         key: "listen",
         value: "ADDRESS:PORT",
         default: Some("127.0.0.1:8080"),
-        help: "Where to take connections. Port 0 takes a free one. Anything but loopback needs a trusted proxy in front, \
-               or --insecure-http.",
+        help: "Where to take connections. Port 0 takes a free one. Anything but loopback needs --tls-cert, a trusted \
+               proxy in front, or --insecure-http.",
     },
+    Setting {
+        key: "tls-cert",
+        value: "FILE",
+        default: None,
+        help: "The certificate chain for TLS, a PEM file; read again when it changes. Needs --tls-key.",
+    },
+    Setting { key: "tls-key", value: "FILE", default: None, help: "The private key of that certificate, a PEM file." },
     Setting {
         key: "public-url",
         value: "URL",
         default: None,
         help: "Where clients find this server, as they write it: scheme, host, port. Redirect URIs and links are built \
-               from it. Without it: http:// and the address of --listen.",
+               from it. Without it: http:// or https:// and the address of --listen.",
     },
     Setting {
         key: "trusted-proxy",
@@ -185,6 +192,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where clients find this server; `None`: at `listen`.
     pub public_url: Option<String>,
+    /// Certificate chain and private key for TLS, PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Networks whose forwarding headers count.
     pub trusted_proxies: Vec<Network>,
     /// Whether client secrets of providers are kept hashed only.
@@ -288,16 +297,23 @@ impl Values {
         let trusted_proxies =
             self.read("trusted-proxy", "a list of networks such as 10.0.0.0/8,::1", networks)?.unwrap_or_default();
         let insecure = self.need("insecure-http", "true or false", flag)?;
-        if !listen.ip().is_loopback() && trusted_proxies.is_empty() && !insecure {
+        let tls = match (self.text("tls-cert"), self.text("tls-key")) {
+            (Some(certificate), Some(key)) => Some((PathBuf::from(certificate), PathBuf::from(key))),
+            (None, None) => None,
+            (None, Some(_)) => return Err(ConfigError("tls-key needs tls-cert beside it".to_owned())),
+            (Some(_), None) => return Err(ConfigError("tls-cert needs tls-key beside it".to_owned())),
+        };
+        if !listen.ip().is_loopback() && trusted_proxies.is_empty() && !insecure && tls.is_none() {
             return Err(ConfigError(format!(
-                "listen: {listen} can be reached by others, and this server speaks plain HTTP: put a proxy with TLS in \
-                 front and name it with --trusted-proxy, or say --insecure-http=true"
+                "listen: {listen} can be reached by others, and this server would speak plain HTTP: give it --tls-cert \
+                 and --tls-key, put a proxy with TLS in front and name it with --trusted-proxy, or say --insecure-http=true"
             )));
         }
         Ok(Config {
             data: self.need("data", "a folder", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?,
             listen,
             public_url,
+            tls,
             trusted_proxies,
             hashed_only: self.need("secrets", "sealed or hashed", |text| match text {
                 "sealed" => Some(false),

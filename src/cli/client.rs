@@ -8,7 +8,12 @@ use super::{
     Failed,
     open::{RunFile, open},
 };
-use crate::{config::Config, domain::Secret, http, store::Hold};
+use crate::{
+    config::Config,
+    domain::Secret,
+    http::{self, Listeners},
+    store::Hold,
+};
 
 /// A way to a server: the one that holds the data folder, or one of our own for as long as the command needs.
 pub(super) struct Client {
@@ -42,9 +47,16 @@ impl Client {
         let address = listener.local_addr()?;
         let (app, surface) = opened.start(config, config.listen)?;
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let served = http::serve(Arc::new(app), surface, listener, 1, Duration::from_secs(1), move |stop| {
-            let _ = ready.send(stop);
-        });
+        let served = http::serve(
+            Arc::new(app),
+            surface,
+            Listeners { plain: listener, tls: None },
+            1,
+            Duration::from_secs(1),
+            move |stop| {
+                let _ = ready.send(stop);
+            },
+        );
         http::spawn(async move { drop(served.await) });
         let stop = is_ready.await.map_err(|_| Failed::new("the database could not be served"))?;
         Ok(Self { http, url: format!("http://{address}"), token: opened.run.text().clone(), own: Some(stop) })

@@ -100,6 +100,7 @@ failed_from!(
     config::ConfigError,
     crate::store::OpenError,
     crate::store::seal::KeyError,
+    crate::http::tls::TlsError,
     crate::domain::Error,
     std::io::Error
 );

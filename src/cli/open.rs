@@ -89,7 +89,8 @@ fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Fail
 impl Opened {
     /// Starts the use cases, for a server at `address`.
     pub(super) fn start(&self, config: &Config, address: SocketAddr) -> Result<(App, Surface), Failed> {
-        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)));
+        let public_url =
+            config.public_url.clone().unwrap_or_else(|| format!("{}://{}", scheme(config), reachable(address)));
         let settings = Settings {
             public_url: public_url.clone(),
             secrets: if config.hashed_only { SecretsMode::Hashed } else { SecretsMode::Sealed },
@@ -107,6 +108,11 @@ impl Opened {
         };
         Ok((app, surface))
     }
+}
+
+/// How the server is spoken to.
+pub(super) fn scheme(config: &Config) -> &'static str {
+    if config.tls.is_some() { "https" } else { "http" }
 }
 
 /// An address that can be opened: 0.0.0.0 cannot.

@@ -11,13 +11,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     Context, Failed,
-    open::{Opened, RunFile, open, reachable},
+    open::{Opened, RunFile, open, reachable, scheme},
 };
 use crate::{
     app::{App, users},
     config::Config,
     domain::{Name, user::Role},
-    http,
+    http::{self, Listeners},
 };
 
 /// Serves until the process is told to stop.
@@ -30,6 +30,15 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
         let listener = TcpListener::bind(config.listen)
             .map_err(|error| Failed::new(format_args!("cannot listen on {}: {error}", config.listen)))?;
         let address = listener.local_addr()?;
+        let listeners = match &config.tls {
+            None => Listeners { plain: listener, tls: None },
+            // The command line on this machine keeps to plain HTTP on loopback: it could not check the certificate.
+            Some((certificate, key)) => Listeners {
+                plain: TcpListener::bind("127.0.0.1:0")?,
+                tls: Some((listener, http::tls::server_config(certificate, key)?)),
+            },
+        };
+        let local = listeners.plain.local_addr()?;
         let (app, surface) = opened.start(config, address)?;
         let app = Arc::new(app);
         first_administrator(&app, config).await?;
@@ -40,8 +49,8 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let stop_within = Duration::from_secs(config.stop_within_s.into());
         let mut run_file = None;
-        let served = http::serve(Arc::clone(&app), surface, listener, workers, stop_within, |_| {
-            run_file = RunFile::write(&config.data, address, &opened.run)
+        let served = http::serve(Arc::clone(&app), surface, listeners, workers, stop_within, |_| {
+            run_file = RunFile::write(&config.data, local, &opened.run)
                 .inspect_err(|error| tracing::error!(%error, "the command line will not find this server"))
                 .ok();
             announce(context, &app, &opened, address, link.as_deref());
@@ -114,7 +123,7 @@ fn announce(context: &Context, app: &App, opened: &Opened, address: SocketAddr, 
     context.out.pairs(&[
         ("Grantry", env!("CARGO_PKG_VERSION")),
         ("SQLite", crate::store::sqlite_version()),
-        ("address", &format!("http://{}", reachable(address))),
+        ("address", &format!("{}://{}", scheme(&context.config), reachable(address))),
         ("public URL", url),
         ("data", &data.display().to_string()),
         ("key", &key),

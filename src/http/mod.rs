@@ -12,6 +12,7 @@ pub mod security;
 pub mod site;
 pub mod thingworx;
 pub mod time;
+pub mod tls;
 pub mod token_endpoint;
 pub mod workato;
 pub mod xml;
@@ -78,20 +79,29 @@ impl Stop {
     }
 }
 
+/// Where connections are taken.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Plain HTTP.
+    pub plain: TcpListener,
+    /// TLS, and the certificate for it.
+    pub tls: Option<(TcpListener, rustls::ServerConfig)>,
+}
+
 /// Serves until the process is told to stop (SIGINT, SIGTERM), then finishes the requests under way.
 ///
 /// `ready` is called once connections are taken, with what stops the server from within.
 pub async fn serve(
     app: Arc<App>,
     surface: Surface,
-    listener: TcpListener,
+    listeners: Listeners,
     workers: usize,
     stop_within: Duration,
     ready: impl FnOnce(Stop),
 ) -> std::io::Result<()> {
     let app = web::Data::from(app);
     let surface = web::Data::new(surface);
-    let server = HttpServer::new(move || {
+    let mut server = HttpServer::new(move || {
         let mut actix = Actix::new().app_data(app.clone()).app_data(surface.clone()).wrap(from_fn(security::frame));
         for (prefix, dress, routes) in surfaces() {
             let dressed = from_fn(move |request, next| render(dress, request, next));
@@ -103,8 +113,11 @@ pub async fn serve(
     .worker_max_blocking_threads(4)
     .client_request_timeout(Duration::from_secs(10))
     .shutdown_timeout(stop_within.as_secs())
-    .listen(listener)?
-    .run();
+    .listen(listeners.plain)?;
+    if let Some((listener, config)) = listeners.tls {
+        server = server.listen_rustls_0_23(listener, config)?;
+    }
+    let server = server.run();
     ready(Stop(server.handle()));
     server.await
 }

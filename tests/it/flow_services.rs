@@ -903,9 +903,16 @@ fn rabbit_01_where_the_background_work_has_stopped() {
     app.housekeeper().stop();
     let answer = http::run(async {
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let served = http::serve(app, surface, listener, 1, Duration::from_secs(1), move |stop| {
-            let _ = ready.send(stop);
-        });
+        let served = http::serve(
+            app,
+            surface,
+            http::Listeners { plain: listener, tls: None },
+            1,
+            Duration::from_secs(1),
+            move |stop| {
+                let _ = ready.send(stop);
+            },
+        );
         http::spawn(async move { drop(served.await) });
         let stop = is_ready.await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -21,3 +21,4 @@ mod layering;
 mod profiles;
 mod providers;
 mod site;
+mod tls;
