@@ -202,3 +202,13 @@ async fn logs_are_for_people_or_machines_and_every_answer_has_its_request_in_the
         }
     }
 }
+
+#[test]
+fn the_readme_tells_every_setting_with_its_default() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for setting in grantry::config::SETTINGS {
+        let default = setting.default.map_or("–".to_owned(), |default| format!("`{default}`"));
+        let row = format!("| `--{} {}` | {default} |", setting.key, setting.value.replace('|', "\\|"));
+        assert!(readme.contains(&row), "{row}");
+    }
+}

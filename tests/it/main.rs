@@ -20,5 +20,6 @@ mod hostile;
 mod layering;
 mod profiles;
 mod providers;
+mod readme;
 mod site;
 mod tls;
