@@ -82,4 +82,11 @@ mod tests {
         }
         assert!(!format!("{made:?}").contains(&text[10..30]));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(gry_)?(api|run|x)?_?[0-9]{0,20}_?.{0,90}") {
+            proptest::prop_assert!(Credential::parse(&Secret::new(text)).is_none());
+        }
+    }
 }

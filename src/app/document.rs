@@ -230,4 +230,19 @@ mod tests {
         let text = r#"{"b":[1,-2,1.5,true,null,"🜁\u0000"],"a":18446744073709551615}"#;
         assert_eq!(parse(text.as_bytes()).expect("fine").to_string(), text);
     }
+
+    proptest::proptest! {
+        /// Whatever comes in, the answer is a value or a fault, and the value is the one that any parser reads.
+        #[test]
+        fn any_bytes_are_a_value_or_a_fault(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_accepted_means_what_json_means(text in r#"[\[\]{}:,0-9a-c"\\ \-.eE]{0,40}"#) {
+            if let Ok(value) = parse(text.as_bytes()) {
+                proptest::prop_assert_eq!(serde_json::from_str::<Value>(&text).expect("valid JSON"), value);
+            }
+        }
+    }
 }

@@ -44,3 +44,49 @@ impl Marked {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        domain::Timestamp,
+        store::{migrate::SCHEMA, seal},
+    };
+
+    const CUSTOMERS: Marked = Marked { table: "customers", key: "id" };
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// However rows come and go, a page found by marks is the page that OFFSET finds.
+        #[test]
+        fn pages_by_marks_are_exact(
+            made in prop::collection::vec(1_i64..6000, 1..300),
+            gone in prop::collection::vec(1_i64..6000, 0..300),
+            offsets in prop::collection::vec(0_u64..400, 8),
+        ) {
+            let db = rusqlite::Connection::open_in_memory().expect("a database");
+            db.execute_batch(SCHEMA).expect("the schema");
+            for id in made {
+                db.execute("INSERT OR IGNORE INTO customers VALUES (?1, 'c', 'c@acme.example', NULL, 0, 0)", [id])
+                    .expect("inserted");
+            }
+            for id in gone {
+                db.execute("DELETE FROM customers WHERE id = ?1", [id]).expect("deleted");
+            }
+            let sealer = seal::Sealer::new(seal::KeyList::generate().expect("random bytes")).expect("sub-keys");
+            let read = Read { conn: &db, sealer: &sealer, now: Timestamp(0) };
+            let total: u64 = db.query_row("SELECT count(*) FROM customers", [], |row| row.get(0)).expect("counted");
+            prop_assert_eq!(CUSTOMERS.total(&read).expect("summed"), total);
+            for offset in offsets {
+                let expected: Option<i64> = db
+                    .query_row("SELECT id FROM customers ORDER BY id LIMIT 1 OFFSET ?1", [offset], |row| row.get(0))
+                    .optional()
+                    .expect("looked up");
+                prop_assert_eq!(CUSTOMERS.first(&read, Page { offset, limit: 1 }).expect("found"), expected);
+            }
+        }
+    }
+}
