@@ -97,6 +97,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Whether the OAuth configuration services (the Flow dialect) do their work.",
     },
     Setting {
+        key: "allow-private",
+        value: "true|false",
+        default: Some("false"),
+        help: "Whether providers may be at private and link-local addresses. Without it an address that leads inside is \
+               not asked, whatever name it has.",
+    },
+    Setting {
         key: "access-token-life",
         value: "SECONDS",
         default: Some("3600"),
@@ -146,6 +153,9 @@ pub const SETTINGS: &[Setting] = &[
         help: "How long requests under way may take once the server is told to stop: 0 to 600 seconds.",
     },
 ];
+
+/// Variables that are no settings: the file of settings, and the text of the key file.
+const OTHER_VARIABLES: [&str; 2] = ["GRANTRY_CONFIG", "GRANTRY_KEYS"];
 
 /// The name of the flag that names the file of settings.
 const CONFIG: &str = "config";
@@ -202,6 +212,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// Whether the Flow dialect does its work.
     pub flow_services: bool,
+    /// Whether providers may be at private addresses.
+    pub allow_private: bool,
     /// Seconds.
     pub access_token_life_s: u32,
     /// Bytes.
@@ -228,13 +240,29 @@ pub fn arguments(command: Command) -> Command {
     SETTINGS.iter().fold(command.arg(config), |command, setting| {
         let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", setting.help, setting.variable());
-        command.arg(Arg::new(setting.key).long(setting.key).value_name(setting.value).global(true).help(help))
+        let mut arg = Arg::new(setting.key).long(setting.key).value_name(setting.value).global(true).help(help);
+        if setting.value == "true|false" {
+            // The flag alone says yes; a value is joined to it, or it would swallow the command behind it.
+            arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+        }
+        command.arg(arg)
     })
 }
 
 impl Values {
     /// Collects the values from flags, environment and file.
-    pub fn collect(flags: &ArgMatches, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    ///
+    /// A flag or a key that does not exist is an error; so is a variable that begins with `GRANTRY_` and is no setting.
+    pub fn collect(flags: &ArgMatches, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        for name in variables.keys().filter(|name| name.starts_with("GRANTRY_")) {
+            let known = SETTINGS.iter().map(Setting::variable).chain(OTHER_VARIABLES.map(str::to_owned));
+            let known: Vec<String> = known.collect();
+            if !known.contains(name) {
+                let hint = nearest(name, known.iter().map(String::as_str));
+                return Err(ConfigError(format!("the variable {name} is no setting{hint}")));
+            }
+        }
+        let environment = |name: &str| variables.get(name).cloned();
         let path = flags.get_one::<String>(CONFIG).cloned().or_else(|| environment("GRANTRY_CONFIG"));
         let file = path.map(|path| read_file(Path::new(&path)).map(|file| (PathBuf::from(path), file))).transpose()?;
         let mut values = BTreeMap::new();
@@ -306,7 +334,7 @@ impl Values {
         if !listen.ip().is_loopback() && trusted_proxies.is_empty() && !insecure && tls.is_none() {
             return Err(ConfigError(format!(
                 "listen: {listen} can be reached by others, and this server would speak plain HTTP: give it --tls-cert \
-                 and --tls-key, put a proxy with TLS in front and name it with --trusted-proxy, or say --insecure-http=true"
+                 and --tls-key, put a proxy with TLS in front and name it with --trusted-proxy, or say --insecure-http"
             )));
         }
         Ok(Config {
@@ -322,6 +350,7 @@ impl Values {
             })?,
             key_file: self.text("key-file").map(PathBuf::from),
             flow_services: self.need("flow-services", "true or false", flag)?,
+            allow_private: self.need("allow-private", "true or false", flag)?,
             access_token_life_s: self.need("access-token-life", "a number from 60 to 86400", |text| {
                 within(60, 86_400)(text).and_then(|n| n.try_into().ok())
             })?,
@@ -360,6 +389,16 @@ fn networks(text: &str) -> Option<Vec<Network>> {
     text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(Network::parse).collect()
 }
 
+/// A suggestion, where one of the names is like this one.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
+    names
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .map(|(_, known)| format!("; did you mean {known}?"))
+        .unwrap_or_default()
+}
+
 /// The settings in a file; an unknown key is an error with a suggestion.
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let fail = |what: String| ConfigError(format!("{}: {what}", path.display()));
@@ -372,12 +411,7 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut values = BTreeMap::new();
     for (key, value) in table {
         if !SETTINGS.iter().any(|setting| setting.key == key) {
-            let nearest = SETTINGS
-                .iter()
-                .map(|setting| (strsim::jaro_winkler(setting.key, &key.replace('_', "-")), setting.key))
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .filter(|(likeness, _)| *likeness > 0.75);
-            let hint = nearest.map(|(_, key)| format!("; did you mean {key}?")).unwrap_or_default();
+            let hint = nearest(&key.replace('_', "-"), SETTINGS.iter().map(|setting| setting.key));
             return Err(fail(format!("{key} is no setting{hint}")));
         }
         let value = match value {
@@ -404,7 +438,7 @@ mod tests {
             .try_get_matches_from(std::iter::once(&"grantry").chain(args))
             .expect("flags that exist");
         let variables: BTreeMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Values::collect(&flags, |name| variables.get(name).cloned())?.config()
+        Values::collect(&flags, &variables)?.config()
     }
 
     #[test]
@@ -436,6 +470,8 @@ mod tests {
     #[test]
     fn values_are_checked_and_name_their_source() {
         let error = |args: &[&str]| collect(args, &[]).expect_err("refused").to_string();
+        let unknown = collect(&[], &[("GRANTRY_LISTE", "x")]).expect_err("unknown").to_string();
+        assert!(unknown.contains("did you mean GRANTRY_LISTEN?"), "{unknown}");
         assert!(error(&["--listen", "8080"]).starts_with("listen (from flag): \"8080\" is not an address"));
         assert!(error(&["--secrets", "clear"]).contains("sealed or hashed"));
         assert!(error(&["--access-token-life", "59"]).contains("60 to 86400"));
@@ -446,7 +482,7 @@ mod tests {
     #[test]
     fn an_address_that_others_reach_needs_a_proxy_or_a_word() {
         assert!(collect(&["--listen", "0.0.0.0:80"], &[]).is_err());
-        assert!(collect(&["--listen", "0.0.0.0:80", "--insecure-http", "true"], &[]).is_ok());
+        assert!(collect(&["--listen", "0.0.0.0:80", "--insecure-http"], &[]).is_ok());
         assert!(collect(&["--listen", "0.0.0.0:80", "--trusted-proxy", "10.0.0.1"], &[]).is_ok());
         assert!(collect(&["--listen", "[::1]:80"], &[]).is_ok());
     }

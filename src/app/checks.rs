@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub use crate::oauth::Reach;
+use crate::oauth::Whose;
 
 /// How many endpoints are knocked at together.
 const PARALLEL: usize = 8;
@@ -206,7 +207,7 @@ impl App {
             probes.push(number.clone());
         }
         let url = format!("{}/livez", self.settings.public_url);
-        let reach = self.engine.probe(&url, &[(PROBE_HEADER, &number)], &[SEEN_HOST_HEADER]).await;
+        let reach = self.engine.probe(Whose::Ours, &url, &[(PROBE_HEADER, &number)], &[SEEN_HOST_HEADER]).await;
         if let Ok(mut probes) = self.probes.lock() {
             probes.retain(|probe| *probe != number);
         }
@@ -300,7 +301,7 @@ impl App {
         let mut answers: BTreeMap<String, Reach> = BTreeMap::new();
         let mut knocks = stream::iter(urls)
             .map(|url| async move {
-                let reach = self.engine.probe(&url, &[], &[]).await;
+                let reach = self.engine.probe(Whose::Provider, &url, &[], &[]).await;
                 (shown(&url), reach)
             })
             .buffer_unordered(PARALLEL);

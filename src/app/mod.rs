@@ -43,6 +43,8 @@ pub struct Settings {
     pub key_file: Option<std::path::PathBuf>,
     /// Whether the services of the Flow dialect do their work.
     pub flow_services: bool,
+    /// Whether providers may be at private and link-local addresses.
+    pub allow_private: bool,
     /// How long an access token of a client application lives, in seconds.
     pub access_token_life_s: u32,
     /// How many bytes an uploaded file may have.
@@ -83,7 +85,7 @@ impl App {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             hasher: Hasher::start(workers)?,
-            engine: Engine::new(),
+            engine: Engine::new(settings.allow_private),
             housekeeper: Housekeeper::start(db.clone())?,
             db,
             settings,

@@ -18,7 +18,7 @@ mod serve;
 mod settings;
 mod user;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -137,7 +137,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         clap_complete::generate(shell, &mut config::arguments(Cli::command()), "grantry", &mut std::io::stdout());
         return Ok(());
     }
-    let values = Values::collect(matches, |name| std::env::var(name).ok())?;
+    let values = Values::collect(matches, &environment())?;
     let context = Context { config: values.config()?, values, out };
     match command {
         Command::Serve => serve::serve(&context),
@@ -160,6 +160,12 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         }
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
+}
+
+/// The variables that may be about us. One that is not UTF-8 is none of ours.
+fn environment() -> BTreeMap<String, String> {
+    let texts = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(texts).filter(|(name, _)| name.starts_with("GRANTRY_")).collect()
 }
 
 fn with_client(context: &Context, work: impl AsyncFnOnce(&Client) -> Result<(), Failed>) -> Result<(), Failed> {

@@ -96,6 +96,7 @@ impl Opened {
             secrets: if config.hashed_only { SecretsMode::Hashed } else { SecretsMode::Sealed },
             key_file: self.key_file.clone(),
             flow_services: config.flow_services,
+            allow_private: config.allow_private,
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
         };

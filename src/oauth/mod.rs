@@ -3,6 +3,7 @@
 //! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and no
 //! opinion on who may ask.
 
+mod address;
 pub mod catalogue;
 
 use std::{sync::OnceLock, time::Duration};
@@ -13,9 +14,20 @@ use crate::domain::{Error, Result};
 const PROBE: Duration = Duration::from_secs(5);
 
 /// Speaks HTTP to providers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
-    client: OnceLock<reqwest::Client>,
+    allow_private: bool,
+    outward: OnceLock<reqwest::Client>,
+    anywhere: OnceLock<reqwest::Client>,
+}
+
+/// Whose address is knocked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// A provider's, as a catalogue entry or an operator says: it must lead outside.
+    Provider,
+    /// Our own, as the configuration says.
+    Ours,
 }
 
 /// What came of knocking at an address.
@@ -33,30 +45,41 @@ pub enum Reach {
 }
 
 impl Engine {
-    /// An engine that has opened nothing yet: the client, with its store of certificates, is made at first use.
-    pub fn new() -> Self {
-        Self::default()
+    /// An engine that has opened nothing yet: a client, with its store of certificates, is made at first use.
+    /// `allow_private`: whether providers may be at private and link-local addresses.
+    pub fn new(allow_private: bool) -> Self {
+        Self { allow_private, outward: OnceLock::new(), anywhere: OnceLock::new() }
     }
 
-    fn client(&self) -> Result<&reqwest::Client> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, whose: Whose) -> Result<&reqwest::Client> {
+        let guarded = whose == Whose::Provider && !self.allow_private;
+        let place = if guarded { &self.outward } else { &self.anywhere };
+        if let Some(client) = place.get() {
             return Ok(client);
         }
         // Fails when one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(PROBE)
-            .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(Error::internal)?;
-        Ok(self.client.get_or_init(|| client))
+            .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")));
+        if guarded {
+            builder = builder.dns_resolver(address::PublicOnly);
+        }
+        let client = builder.build().map_err(Error::internal)?;
+        Ok(place.get_or_init(|| client))
     }
 
-    /// Asks for `url` with GET and `send` as headers, and tells what came back. Follows no redirect, reads no body.
-    pub async fn probe(&self, url: &str, send: &[(&str, &str)], read: &[&str]) -> Result<Reach> {
-        let mut request = self.client()?.get(url);
+    /// Asks for `url` with GET and `send` as headers, and tells what came back. Follows no redirect, reads no body, and
+    /// asks nothing of a provider's address that leads inside.
+    pub async fn probe(&self, whose: Whose, url: &str, send: &[(&str, &str)], read: &[&str]) -> Result<Reach> {
+        if whose == Whose::Provider
+            && let Err(why) = address::check(url, self.allow_private)
+        {
+            return Ok(Reach::Failed(why.to_owned()));
+        }
+        let mut request = self.client(whose)?.get(url);
         for (name, value) in send {
             request = request.header(*name, *value);
         }

@@ -889,6 +889,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         secrets: SecretsMode::Sealed,
         key_file: None,
         flow_services: true,
+        allow_private: false,
         access_token_life_s: 3600,
         most_upload: 1024,
     };

@@ -53,7 +53,7 @@ async fn every_command_of_the_dialects_prints_what_stands_below_it() {
     let mark = "----- the end of one command";
     let mut script = format!("grantry() {{ {} \"$@\" --data {}; }}\n", program().display(), server.data().display());
     for (command, _) in &examples {
-        script.push_str(&format!("{}\necho; echo '{mark}'\n", own(command)));
+        script.extend([&own(command), "\necho; echo '", mark, "'\n"]);
     }
     let output = Command::new("bash").args(["-c", &script]).env("TOKEN", token).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
