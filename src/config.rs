@@ -195,6 +195,7 @@ pub struct Values(BTreeMap<&'static str, (String, Source)>);
 
 /// What the settings come to.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a setting that is yes or no is a bool")]
 pub struct Config {
     /// Folder of the database, the key and the lock.
     pub data: PathBuf,

@@ -356,6 +356,7 @@ mod tests {
             secrets: SecretsMode::Sealed,
             key_file: None,
             flow_services: false,
+            allow_private: false,
             access_token_life_s: 60,
             most_upload: 1,
         };

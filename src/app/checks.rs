@@ -1,6 +1,6 @@
 //! Checks of what is there: one connector's configurations, or the whole installation. Each finding comes from looking.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -20,6 +20,8 @@ use crate::oauth::Whose;
 
 /// How many endpoints are knocked at together.
 const PARALLEL: usize = 8;
+/// How long all of them together may take.
+const KNOCKING: Duration = Duration::from_mins(1);
 /// The header by which a setup check knows its own request again.
 pub const PROBE_HEADER: &str = "grantry-probe";
 /// The header in which `/livez` tells a setup check under which host it was asked.
@@ -298,6 +300,7 @@ impl App {
     async fn knock(&self, mut urls: Vec<String>) -> Result<Vec<(String, Reach)>> {
         urls.sort();
         urls.dedup();
+        let all = urls.clone();
         let mut answers: BTreeMap<String, Reach> = BTreeMap::new();
         let mut knocks = stream::iter(urls)
             .map(|url| async move {
@@ -305,8 +308,22 @@ impl App {
                 (shown(&url), reach)
             })
             .buffer_unordered(PARALLEL);
-        while let Some((url, reach)) = knocks.next().await {
-            answers.insert(url, reach?);
+        let knocking = async {
+            while let Some((url, reach)) = knocks.next().await {
+                answers.insert(url, reach?);
+            }
+            Ok::<_, Error>(())
+        };
+        // What was not asked in time is missing from the answers; that is told below.
+        let in_time = tokio::time::timeout(KNOCKING, knocking).await;
+        drop(knocks);
+        if let Ok(done) = in_time {
+            done?;
+        }
+        for url in all {
+            answers
+                .entry(shown(&url))
+                .or_insert_with(|| Reach::Failed("not asked: the check has taken too long".to_owned()));
         }
         Ok(answers.into_iter().collect())
     }

@@ -79,8 +79,17 @@ impl App {
             .write(move |tx| {
                 let connection = of_customer(tx, customer.as_ref(), id)?;
                 let draft = change(&connection);
-                if draft.parent_id == Some(id) {
-                    return Err(Error::invalid("parent_id", Why::NoneFits));
+                // A connection is not made from itself, not by way of others either.
+                let mut parent = draft.parent_id;
+                while let Some(next) = parent {
+                    if next == id {
+                        return Err(Error::invalid("parent_id", Why::NoneFits));
+                    }
+                    parent = match store::connections::get(tx, next) {
+                        Ok(connection) => connection.parent_id,
+                        // The reference itself is the database's to refuse.
+                        Err(_) => None,
+                    };
                 }
                 store::connections::update(tx, id, &draft)?;
                 audit(tx, &caller, Deed::Updated, "connection", id, &json!({"name": draft.name.as_str()}))?;
@@ -136,14 +145,8 @@ impl App {
                 }
                 let mut done = TokensDeleted { connectors: Vec::new(), connections: 0 };
                 for profile in profiles {
-                    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
-                    for connection in store::connections::list(tx, &filter)? {
-                        let hit = owner.is_none() || connection.owner == owner;
-                        if hit && connection.status == Some(Status::Success) {
-                            store::connections::lose(tx, connection.id, "access tokens deleted")?;
-                            done.connections += 1;
-                        }
-                    }
+                    let reason = "access tokens deleted";
+                    done.connections += store::connections::lose_all(tx, profile.id, owner.as_deref(), reason)?;
                     let detail = json!({"all_owners": owner.is_none()});
                     audit(tx, &caller, Deed::Disconnected, "profile", profile.id, &detail)?;
                     done.connectors.push(profile.provider);

@@ -3,6 +3,7 @@
 //! Stricter than a plain parse where silence would hide a mistake: a key that stands twice in an object is a fault, and
 //! every fault of form says line and column.
 
+use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -14,6 +15,11 @@ pub fn parse(bytes: &[u8]) -> Result<Value> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| Error::invalid("", syntax(&error)))
+}
+
+/// The same where it holds up nobody, for documents of many megabytes.
+pub async fn parse_aside(bytes: Bytes) -> Result<Value> {
+    tokio::task::spawn_blocking(move || parse(&bytes)).await.map_err(Error::internal)?
 }
 
 /// The text of a document, or where it stops being UTF-8.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -33,6 +34,8 @@ const DUMMY: &str =
 pub struct Hasher {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Turns of work that comes in thousands: one for each worker, so that others find a place between.
+    bulk: tokio::sync::Semaphore,
 }
 
 struct Shared {
@@ -71,13 +74,14 @@ impl Hasher {
     /// Starts so many workers.
     pub fn start(workers: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new() });
+        let bulk = tokio::sync::Semaphore::new(workers);
         let workers = (0..workers)
             .map(|n| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("hash-{n}")).spawn(move || shared.work())
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { shared, workers })
+        Ok(Self { shared, workers, bulk })
     }
 
     /// How many workers there are.
@@ -90,6 +94,12 @@ impl Hasher {
         self.run(secret, None).await?.hash.ok_or_else(|| Error::internal("no hash"))
     }
 
+    /// The same for work that comes in thousands: it waits for its turn, a few at a time, and a full queue is no failure.
+    pub async fn hash_patiently(&self, secret: &Secret) -> Result<String> {
+        let _turn = self.bulk.acquire().await.map_err(Error::internal)?;
+        self.queue(secret, None, true).await?.hash.ok_or_else(|| Error::internal("no hash"))
+    }
+
     /// Compares a secret with a kept hash. Where there is none (an unknown name), as much work is done for nothing.
     pub async fn verify(&self, secret: &Secret, kept: Option<&str>) -> Result<Verdict> {
         let done = self.run(secret, Some(kept.unwrap_or(DUMMY).to_owned())).await?;
@@ -97,13 +107,17 @@ impl Hasher {
     }
 
     async fn run(&self, secret: &Secret, against: Option<String>) -> Result<Done> {
+        self.queue(secret, against, false).await
+    }
+
+    async fn queue(&self, secret: &Secret, against: Option<String>, patient: bool) -> Result<Done> {
         if secret.expose().len() > Secret::MOST {
             return Ok(Done { matches: false, hash: None });
         }
         let (answer, done) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
-            if queue.jobs.len() >= QUEUE {
+            if !patient && queue.jobs.len() >= QUEUE {
                 return Err(Error::unavailable(Outage::Hashing));
             }
             queue.jobs.push_back(Job { secret: secret.clone(), against, answer });
@@ -139,7 +153,10 @@ impl Shared {
                 drop(queue);
                 // A caller that went away needs no answer: a dropped login must not cost 30 ms.
                 if !job.answer.is_closed() {
-                    drop(job.answer.send(perform(&job.secret, job.against.as_deref(), &mut memory)));
+                    // A worker outlives what goes wrong in one job.
+                    let done =
+                        catch_unwind(AssertUnwindSafe(|| perform(&job.secret, job.against.as_deref(), &mut memory)));
+                    drop(job.answer.send(done.unwrap_or_else(|_| Err(Error::internal("a panic while hashing")))));
                 }
                 queue = self.lock();
             } else if memory.is_empty() {

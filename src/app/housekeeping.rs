@@ -1,12 +1,9 @@
 //! What has to be done from time to time: expired sessions, links and tokens go.
 
 use std::{
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::access::{SESSION_IDLE_MS, SESSION_LIFE_MS};
@@ -22,13 +19,13 @@ const ROUND: Duration = Duration::from_mins(1);
 pub struct Housekeeper {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    db: Db,
 }
 
 struct Shared {
     stopped: Mutex<bool>,
     changed: Condvar,
-    last_round: AtomicI64,
+    /// By the clock that no one sets: a machine that slept or was given another time is not one that stopped.
+    last_round: Mutex<Instant>,
 }
 
 impl Housekeeper {
@@ -36,21 +33,20 @@ impl Housekeeper {
         let shared = Arc::new(Shared {
             stopped: Mutex::new(false),
             changed: Condvar::new(),
-            last_round: AtomicI64::new(db.now().0),
+            last_round: Mutex::new(Instant::now()),
         });
         let thread = {
-            let (shared, db) = (Arc::clone(&shared), db.clone());
+            let shared = Arc::clone(&shared);
             std::thread::Builder::new().name("housekeeper".to_owned()).spawn(move || shared.rounds(&db))?
         };
-        Ok(Self { shared, thread: Mutex::new(Some(thread)), db })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether it has looked within the last three rounds.
     pub fn is_running(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = self.db.now().0 - self.shared.last_round.load(Ordering::Relaxed);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished())
-            && u128::try_from(age).unwrap_or(0) < 3 * ROUND.as_millis()
+        let last_round = self.shared.last_round.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished()) && last_round.elapsed() < 3 * ROUND
     }
 
     /// Ends it, and waits for its end.
@@ -74,7 +70,7 @@ impl Shared {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stopped {
             let now = db.now();
-            self.last_round.store(now.0, Ordering::Relaxed);
+            *self.last_round.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             let (begun, seen) = (Timestamp(now.0 - SESSION_LIFE_MS), Timestamp(now.0 - SESSION_IDLE_MS));
             db.note(move |tx| {
                 store::users::sweep(tx, begun, seen)?;

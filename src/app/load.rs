@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -21,6 +22,8 @@ use crate::{
 
 /// The most bytes of a document.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// So many documents are loaded at a time.
+pub const MOST_AT_ONCE: usize = 2;
 /// The most configurations in one document.
 pub const MOST_CONFIGURATIONS: usize = 10_000;
 const TRIES: usize = 3;
@@ -62,21 +65,42 @@ impl App {
     /// Loads a document. Every fault of it is listed (`google_gmail.Gmail-1.CLIENT_ID`) before anything is done.
     ///
     /// Only secrets that are new are hashed; `progress` hears of each.
-    pub async fn load(&self, caller: &Caller, bytes: &[u8], progress: impl Fn(Progress) + Sync) -> Result<Report> {
+    pub async fn load(&self, caller: &Caller, bytes: Bytes, progress: impl Fn(Progress) + Sync) -> Result<Report> {
         caller.need(Scope::ProfilesWrite)?;
-        let document = parse(bytes)?;
-        self.load_value(caller, &document, progress).await
+        if bytes.len() > MOST_BYTES {
+            return Err(Error::TooLarge { limit: MOST_BYTES as u64 });
+        }
+        // Held while the document is: a few at a time, as each may take many times its size.
+        let _place = self.loads.try_acquire().map_err(|_| Error::unavailable(Outage::Uploads))?;
+        let document = document::parse_aside(bytes).await?;
+        self.load_parsed(caller, document, progress).await
     }
 
     /// The same for a document that has been parsed already.
     pub async fn load_value(
         &self,
         caller: &Caller,
-        document: &Value,
+        document: Value,
         progress: impl Fn(Progress) + Sync,
     ) -> Result<Report> {
         caller.need(Scope::ProfilesWrite)?;
-        let drafts = self.db.read(|read| read_document(document, |slug| Ok(providers::find(read, slug)?.is_some())))?;
+        let _place = self.loads.try_acquire().map_err(|_| Error::unavailable(Outage::Uploads))?;
+        self.load_parsed(caller, document, progress).await
+    }
+
+    async fn load_parsed(
+        &self,
+        caller: &Caller,
+        document: Value,
+        progress: impl Fn(Progress) + Sync,
+    ) -> Result<Report> {
+        let drafts = self
+            .db
+            .scan(move |read| {
+                let slugs = providers::slugs(read)?;
+                read_document(&document, |slug| slugs.contains(slug))
+            })
+            .await?;
         for _ in 0..TRIES {
             let steps = self.plan(drafts.clone(), &progress).await?;
             let (caller, seal) = (caller.clone(), self.settings.secrets == super::SecretsMode::Sealed);
@@ -101,7 +125,7 @@ impl App {
                 let hashed = &hashed;
                 async move {
                     if new_secret {
-                        step.hash = Some(self.hasher.hash(&step.draft.client_secret).await?);
+                        step.hash = Some(self.hasher.hash_patiently(&step.draft.client_secret).await?);
                         let so_far = hashed.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                         progress(Progress { hashed: so_far, of });
                     }
@@ -140,16 +164,8 @@ impl App {
     }
 }
 
-/// Reads the text of a document.
-fn parse(bytes: &[u8]) -> Result<Value> {
-    if bytes.len() > MOST_BYTES {
-        return Err(Error::TooLarge { limit: MOST_BYTES as u64 });
-    }
-    document::parse(bytes)
-}
-
 /// All configurations of a document, or all its faults.
-fn read_document(document: &Value, is_provider: impl Fn(&str) -> Result<bool>) -> Result<Vec<Draft>> {
+fn read_document(document: &Value, is_provider: impl Fn(&str) -> bool) -> Result<Vec<Draft>> {
     let Some(connectors) = document.as_object() else { return Err(Error::invalid("", Why::WrongType("object"))) };
     let mut faults = Faults::default();
     let mut drafts = Vec::new();
@@ -158,7 +174,7 @@ fn read_document(document: &Value, is_provider: impl Fn(&str) -> Result<bool>) -
     }
     for (connector, configurations) in connectors {
         let place = shown(connector);
-        if !is_provider(connector)? {
+        if !is_provider(connector) {
             faults.add(&place, Why::NotInList);
         }
         let Some(configurations) = configurations.as_object() else {
@@ -274,7 +290,7 @@ mod tests {
             "jira": {},
             "slack": null,
         });
-        let Err(Error::Invalid(faults)) = read_document(&document, |slug| Ok(slug != "gmail")) else {
+        let Err(Error::Invalid(faults)) = read_document(&document, |slug| slug != "gmail") else {
             panic!("it has faults")
         };
         let faults: Vec<_> = faults.into_iter().map(|fault| (fault.path, fault.why)).collect();
@@ -294,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_template_is_a_document_full_of_placeholders() {
-        let Err(Error::Invalid(faults)) = read_document(&template(["jira", "box"].into_iter()), |_| Ok(true)) else {
+        let Err(Error::Invalid(faults)) = read_document(&template(["jira", "box"].into_iter()), |_| true) else {
             panic!("it is to be filled in")
         };
         assert_eq!(faults.len(), 4);

@@ -74,6 +74,8 @@ pub struct App {
     housekeeper: Housekeeper,
     /// The credential of the command line on the same machine; its hash alone.
     run: [u8; 32],
+    /// Places for documents that are being loaded.
+    loads: tokio::sync::Semaphore,
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
 }
@@ -94,6 +96,7 @@ impl App {
             recognised: Recognised::default(),
             uploads: Arc::new(Semaphore::new(client_applications::MOST_UPLOADS)),
             run: run.hash(),
+            loads: tokio::sync::Semaphore::new(load::MOST_AT_ONCE),
             probes: Mutex::default(),
         })
     }

@@ -1,6 +1,6 @@
 //! Providers: the catalogue that is part of the program, and the operator's own before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{App, access::Caller, audit};
 use crate::{
@@ -29,10 +29,16 @@ impl Definition {
     }
 }
 
+/// All slugs there are.
+pub(super) fn slugs(read: &Read<'_>) -> Result<HashSet<String>> {
+    let own = store::providers::slugs(read)?;
+    Ok(catalogue::built_in().keys().cloned().chain(own).collect())
+}
+
 /// The entry of this slug, the operator's own first.
 pub(super) fn find(read: &Read<'_>, slug: &str) -> Result<Option<(Entry, Origin)>> {
     if let Some(json) = store::providers::find(read, slug)? {
-        return Entry::parse(&json).map(|entry| Some((entry, Origin::Operator)));
+        return Entry::read(&json).map(|entry| Some((entry, Origin::Operator)));
     }
     Ok(catalogue::built_in().get(slug).map(|entry| (entry.clone(), Origin::BuiltIn)))
 }
@@ -56,7 +62,7 @@ impl App {
                     .map(|(slug, entry)| (slug.as_str(), Definition::new(entry, Origin::BuiltIn)))
                     .collect();
                 let own = store::providers::list(read)?;
-                let own: Vec<Entry> = own.iter().map(|json| Entry::parse(json)).collect::<Result<_>>()?;
+                let own: Vec<Entry> = own.iter().map(|json| Entry::read(json)).collect::<Result<_>>()?;
                 for entry in &own {
                     all.insert(&entry.slug, Definition::new(entry, Origin::Operator));
                 }

@@ -106,21 +106,14 @@ impl App {
 
     /// Begins a session for name and password.
     pub async fn log_in(&self, name: &str, password: &Secret, origin: Origin) -> Result<(User, Credential)> {
+        // What is compared takes a while; a password that is changed meanwhile opens no session.
+        let before = self.db.read(|read| store::users::find_by_name(read, &name.to_lowercase()))?;
         let user = self.by_password(name, password, origin.address).await?;
-        self.begin_session(user, origin).await
-    }
-
-    async fn begin_session(&self, user: User, origin: Origin) -> Result<(User, Credential)> {
+        let seen = before.map(|(_, hash)| hash).unwrap_or_default();
         let session = Credential::generate(TokenKind::Session, 0)?;
-        let (hash, caller) = (session.hash(), Caller::of_user(user.clone(), origin));
-        self.db
-            .write(move |tx| {
-                store::users::insert_session(tx, &hash, user.id)?;
-                audit(tx, &caller, Deed::LoggedIn, "user", user.id, &serde_json::json!({}))?;
-                Ok(user)
-            })
-            .await
-            .map(|user| (user, session))
+        let hash = session.hash();
+        let user = self.db.write(move |tx| begin_session(tx, user, origin, &hash, &seen)).await?;
+        Ok((user, session))
     }
 
     /// Ends the session; safe to repeat.
@@ -169,6 +162,8 @@ impl App {
             return Err(bad);
         }
         let password_hash = self.hasher.hash(&draft.password).await?;
+        let session = Credential::generate(TokenKind::Session, 0)?;
+        let session_hash = session.hash();
         let caller = Caller::of_machine(origin.clone());
         let user = self
             .db
@@ -176,11 +171,22 @@ impl App {
                 if !store::users::take_setup_link(tx, &hash)? {
                     return Err(Error::Unauthenticated(Rejection::Bad));
                 }
-                insert(tx, &caller, &draft, &password_hash)
+                let user = insert(tx, &caller, &draft, &password_hash)?;
+                begin_session(tx, user, origin, &session_hash, &password_hash)
             })
             .await?;
-        self.begin_session(user, origin).await
+        Ok((user, session))
     }
+}
+
+/// Begins a session, where the password's hash is still `seen`.
+fn begin_session(tx: &store::Tx<'_>, user: User, origin: Origin, hash: &[u8; 32], seen: &str) -> Result<User> {
+    if !store::users::insert_session(tx, hash, user.id, seen)? {
+        return Err(Error::Unauthenticated(Rejection::Bad));
+    }
+    let caller = Caller::of_user(user.clone(), origin);
+    audit(tx, &caller, Deed::LoggedIn, "user", user.id, &serde_json::json!({}))?;
+    Ok(user)
 }
 
 fn insert(tx: &store::Tx<'_>, caller: &Caller, draft: &Draft, hash: &str) -> Result<User> {

@@ -50,7 +50,7 @@ impl Client {
         let served = http::serve(
             Arc::new(app),
             surface,
-            Listeners { plain: listener, tls: None },
+            Listeners { plain: vec![listener], tls: None },
             1,
             Duration::from_secs(1),
             move |stop| {
@@ -115,7 +115,7 @@ impl Client {
 pub(super) fn refusal(status: u16, body: &Value) -> Failed {
     let sentence = ["message", "errorMessage", "error_description"].iter().find_map(|key| body[*key].as_str());
     match sentence {
-        Some("Not found") => Failed::new("there is no such thing"),
+        Some("Not found") => Failed::new("there is no such thing: look at the id or name you gave"),
         Some(sentence) => Failed::new(sentence),
         None => Failed::new(format_args!("the server answered {status}")),
     }

@@ -76,6 +76,25 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command may begin a data folder: one that only looks would hide that the folder is the wrong one.
+    fn may_begin(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve
+                | Self::Config(_)
+                | Self::Completions { .. }
+                | Self::Load(_)
+                | Self::Admin(_)
+                | Self::ApiToken(api_token::Command::Create { .. })
+                | Self::User(user::Command::Create { .. })
+                | Self::Profile(profile::Command::Create(_))
+                | Self::Application(application::Command::Create { .. })
+                | Self::Provider(provider::Command::Add { .. })
+        )
+    }
+}
+
 /// Why a command failed, in one sentence for people.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -122,6 +141,11 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match run(cli, &matches) {
+        Ok(()) if print::is_lost() => {
+            let what = "grantry: it is done, but standard output could not be written: what was printed is lost";
+            let _ = writeln!(std::io::stderr(), "{what}");
+            ExitCode::FAILURE
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "grantry: {error}");
@@ -134,11 +158,19 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
     let out = print::Out { json: cli.json };
     let command = cli.command.unwrap_or(Command::Serve);
     if let Command::Completions { shell } = command {
-        clap_complete::generate(shell, &mut config::arguments(Cli::command()), "grantry", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut config::arguments(Cli::command()), "grantry", &mut script);
+        out.line(&String::from_utf8_lossy(&script));
         return Ok(());
     }
     let values = Values::collect(matches, &environment())?;
     let context = Context { config: values.config()?, values, out };
+    if !command.may_begin() && !crate::store::database_path(&context.config.data).exists() {
+        let dir = context.config.data.display();
+        return Err(Failed::new(format_args!(
+            "there is no Grantry in {dir}; `grantry serve` begins one, --data names another"
+        )));
+    }
     match command {
         Command::Serve => serve::serve(&context),
         Command::Config(command) => settings::run(&context, &command),

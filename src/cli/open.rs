@@ -38,6 +38,8 @@ pub(super) struct Opened {
 pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
     make_private(&config.data)?;
     let hold = Hold::take(&config.data)?;
+    // What a server left that was killed points nowhere.
+    let _ = fs::remove_file(RunFile::path(&config.data));
     let fresh = !store::database_path(&config.data).exists();
     let (keys, key_file) = keys(config, fresh)?;
     let db = Db::open(&config.data, hold, Sealer::new(keys)?, store::system_clock())?;

@@ -1,9 +1,20 @@
 //! Printing: text for people, or JSON.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
+
+/// Whether something that was printed did not arrive.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether something that was printed did not arrive: a credential that is shown once may be among it.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
 
 /// Standard output.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +28,11 @@ impl Out {
     #[expect(clippy::unused_self, reason = "one way to print, whatever is printed")]
     pub(super) fn line(self, text: &str) {
         let mut out = std::io::stdout().lock();
-        // Whoever reads may have gone away; that is no error of ours.
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            // Whoever reads may have gone away; that is no error of ours.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => LOST.store(true, Ordering::Relaxed),
+            _ => {}
+        }
     }
 
     /// A JSON value.

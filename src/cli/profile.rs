@@ -1,6 +1,6 @@
 //! `grantry profile`.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use serde_json::{Value, json};
 
@@ -58,9 +58,12 @@ pub(super) struct Given {
     token_file: Option<String>,
 }
 
-/// A secret from a file or standard input, without the line's end.
+/// A secret from a file or standard input, without the line's end; typed unseen where that is a terminal.
 fn read_secret(path: &str) -> Result<String, Failed> {
     let mut text = String::new();
+    if path == "-" && std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("Secret: ").map_err(Failed::new);
+    }
     let read = if path == "-" {
         std::io::stdin().lock().read_to_string(&mut text).map(drop)
     } else {

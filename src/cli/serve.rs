@@ -30,15 +30,18 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
         let listener = TcpListener::bind(config.listen)
             .map_err(|error| Failed::new(format_args!("cannot listen on {}: {error}", config.listen)))?;
         let address = listener.local_addr()?;
+        // The command line on this machine keeps to plain HTTP on loopback: it could not check a certificate, and its
+        // credential is good from loopback alone.
+        let reached = config.tls.is_none() && reachable(address).ip().is_loopback();
+        let own = if reached { None } else { Some(TcpListener::bind("127.0.0.1:0")?) };
+        let local = own.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
         let listeners = match &config.tls {
-            None => Listeners { plain: listener, tls: None },
-            // The command line on this machine keeps to plain HTTP on loopback: it could not check the certificate.
+            None => Listeners { plain: std::iter::once(listener).chain(own).collect(), tls: None },
             Some((certificate, key)) => Listeners {
-                plain: TcpListener::bind("127.0.0.1:0")?,
+                plain: own.into_iter().collect(),
                 tls: Some((listener, http::tls::server_config(certificate, key)?)),
             },
         };
-        let local = listeners.plain.local_addr()?;
         let (app, surface) = opened.start(config, address)?;
         let app = Arc::new(app);
         first_administrator(&app, config).await?;

@@ -216,6 +216,8 @@ pub enum Outage {
     Stopping,
     /// Too many uploads are being checked at once.
     Uploads,
+    /// Too many lists are being read at once.
+    Readers,
 }
 
 impl Error {
@@ -242,17 +244,27 @@ impl Error {
 
 /// Collects the faults of one input, so that a caller hears of all of them at once.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults(Vec<Fault>, usize);
 
 impl Faults {
     /// More faults than these are not listed: a document of ten thousand wrong entries has told its story.
     pub const MOST: usize = 10_000;
 
+    /// The paths of all that are listed have at most so many bytes: what is told back must not dwarf what came in.
+    const MOST_BYTES: usize = 1024 * 1024;
+
     /// Notes a fault.
     pub fn add(&mut self, path: impl Into<String>, why: Why) {
-        if self.0.len() < Self::MOST {
-            self.0.push(Fault::new(path, why));
+        let fault = Fault::new(path, why);
+        if !self.is_full() {
+            self.1 += fault.path.len();
+            self.0.push(fault);
         }
+    }
+
+    /// Whether no more are listed.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::MOST || self.1 >= Self::MOST_BYTES
     }
 
     /// Whether there is none so far.

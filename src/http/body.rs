@@ -51,16 +51,16 @@ pub fn media_type(request: &HttpRequest) -> Option<String> {
 
 /// A JSON body, read strictly (see `app/document.rs`). It must be declared as JSON.
 #[derive(Debug)]
-pub struct Json(pub Value);
+pub struct Json<const MOST: usize = MOST_JSON>(pub Value);
 
-impl FromRequest for Json {
+impl<const MOST: usize> FromRequest for Json<MOST> {
     type Error = Failure;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (declared, mut payload) = (is_json(request), payload.take());
         Box::pin(async move {
-            let body = read(&mut payload, MOST_JSON).await?;
+            let body = read(&mut payload, MOST).await?;
             if !declared {
                 return Err(Kind::MediaType("application/json").into());
             }
@@ -72,7 +72,9 @@ impl FromRequest for Json {
 /// The id in a path. Whatever is no id names nothing that exists.
 pub fn path_id(request: &HttpRequest, name: &str, what: Noun) -> Result<i64, Failure> {
     let text = request.match_info().get(name).unwrap_or_default();
-    text.parse().map_err(|_| Error::not_found(what, text).into())
+    // One id, one way to write it: `+1` and `01` are no ids.
+    let id = text.parse::<i64>().ok().filter(|id| id.to_string() == text);
+    id.ok_or_else(|| Error::not_found(what, text).into())
 }
 
 /// A segment of a path, percent-decoded.

@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     Surface,
-    problem::Failure,
+    problem::{Failure, Kind},
     security::{address, request_id},
 };
 use crate::{
@@ -57,6 +57,9 @@ pub async fn guard<B: MessageBody + 'static>(
             Err(error) => return Ok(request.error_response(Failure::from(error)).map_into_boxed_body()),
         }
     }
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Ok(request.error_response(Failure::from(Kind::MediaType("identity"))).map_into_boxed_body());
+    }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
@@ -81,7 +84,14 @@ fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
         .get_all("appkey")
         .map(|key| key.to_str().map(|key| Shown::Token(Secret::new(key.trim()))).map_err(|_| BAD));
     match (given.next(), keys.next()) {
-        (Some(one), None) if given.next().is_none() => return one.map(Some),
+        (Some(one), None) if given.next().is_none() => {
+            let one = one?;
+            // A browser that was once given a password sends it by itself, whoever's page asks.
+            if matches!(one, Shown::Basic { .. }) && !is_safe(request.method()) {
+                refuse_other_sites(request.request())?;
+            }
+            return Ok(Some(one));
+        }
         (None, Some(one)) if keys.next().is_none() => return one.map(Some),
         (None, None) => {}
         // Two credentials: which one was meant is not ours to guess.
@@ -118,10 +128,11 @@ pub fn basic(encoded: &str) -> Option<(String, Secret)> {
 /// A browser sends a session's cookie by itself, so a request that changes something must come from our own page:
 /// `Sec-Fetch-Site` says so, or, in browsers without it, `Origin`.
 fn is_same_origin(request: &ServiceRequest, surface: &Surface) -> bool {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return true;
-    }
-    comes_from_own_page(request.headers(), &surface.public_url)
+    is_safe(request.method()) || comes_from_own_page(request.headers(), &surface.public_url)
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Whether the headers of a request say that one of our own pages sent it.

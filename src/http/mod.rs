@@ -83,7 +83,7 @@ impl Stop {
 #[derive(Debug)]
 pub struct Listeners {
     /// Plain HTTP.
-    pub plain: TcpListener,
+    pub plain: Vec<TcpListener>,
     /// TLS, and the certificate for it.
     pub tls: Option<(TcpListener, rustls::ServerConfig)>,
 }
@@ -112,8 +112,10 @@ pub async fn serve(
     .workers(workers)
     .worker_max_blocking_threads(4)
     .client_request_timeout(Duration::from_secs(10))
-    .shutdown_timeout(stop_within.as_secs())
-    .listen(listeners.plain)?;
+    .shutdown_timeout(stop_within.as_secs());
+    for listener in listeners.plain {
+        server = server.listen(listener)?;
+    }
     if let Some((listener, config)) = listeners.tls {
         server = server.listen_rustls_0_23(listener, config)?;
     }

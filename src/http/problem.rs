@@ -192,10 +192,6 @@ pub async fn render<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let asked = Asked { request_id: request_id(&request), headers: request.headers().clone() };
-    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        let failure = Failure::from(Kind::MediaType("identity"));
-        return Ok(request.into_response(dressed(dress, &failure, &asked)));
-    }
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(answer)) => {
             let status = answer.status();
@@ -295,6 +291,7 @@ fn error_sentence(error: &Error) -> String {
             Outage::Writer => "The server is busy writing: try again",
             Outage::Storage => "The database cannot be written just now (disk full or read-only); nothing was changed",
             Outage::Stopping => "The server is stopping",
+            Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",
         }
         .to_owned(),

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
+use regex_lite::RegexBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
@@ -309,6 +310,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// The most bytes of a definition.
 const MOST: usize = 64 * 1024;
+/// More variables than these no URL needs.
+const MOST_VARIABLES: usize = 16;
+/// How much a pattern may take once it is compiled, in bytes.
+const MOST_PATTERN: usize = 64 * 1024;
 
 impl Entry {
     /// Reads and checks a definition. Faults name the field (`userinfo.url`).
@@ -316,13 +321,19 @@ impl Entry {
         if json.len() > MOST {
             return Err(Error::TooLarge { limit: MOST as u64 });
         }
-        let entry: Self =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
-                let path = error.path().to_string();
-                Error::invalid(if path == "." { String::new() } else { path }, meaning(&error.into_inner()))
-            })?;
+        let entry = Self::read(json)?;
         entry.check()?;
         Ok(entry)
+    }
+
+    /// Reads a definition that was checked when it was kept.
+    pub fn read(json: &str) -> Result<Self> {
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(
+            |error: serde_path_to_error::Error<serde_json::Error>| {
+                let path = error.path().to_string();
+                Error::invalid(if path == "." { String::new() } else { path }, meaning(&error.into_inner()))
+            },
+        )
     }
 
     /// The text of the definition.
@@ -370,11 +381,14 @@ impl Entry {
         if let Some(docs) = &self.docs {
             faults.take("docs", check_url(docs).map(drop));
         }
-        for (name, variable) in &self.variables {
+        if self.variables.len() > MOST_VARIABLES {
+            faults.add("variables", Why::TooMany(MOST_VARIABLES));
+        }
+        for (name, variable) in self.variables.iter().take(MOST_VARIABLES) {
             let path = format!("variables.{name}");
             if !variable.pattern.starts_with('^') || !variable.pattern.ends_with('$') {
                 faults.add(format!("{path}.pattern"), Why::Malformed("a regular expression from ^ to $"));
-            } else if regex_lite::Regex::new(&variable.pattern).is_err() {
+            } else if RegexBuilder::new(&variable.pattern).size_limit(MOST_PATTERN).build().is_err() {
                 faults.add(format!("{path}.pattern"), Why::Malformed("a regular expression"));
             }
             if !self.urls().any(|(_, url)| url.contains(&format!("{{{name}}}"))) {

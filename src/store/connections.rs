@@ -121,16 +121,25 @@ fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
 pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
     let gone = tx.conn.prepare_cached("DELETE FROM connections WHERE id = ?1")?.execute([id]);
     if gone.as_ref().is_err_and(super::is_reference) {
-        let children = Filter { parent_id: Some(id), ..Filter::default() };
-        let children = list(tx, &children)?;
-        let examples = children.iter().take(20).map(|c| (c.name.to_string(), c.owner.clone().unwrap_or_default()));
-        let by = Use { what: Noun::Connection, count: children.len() as u64, examples: examples.collect() };
+        let count = tx
+            .conn
+            .prepare_cached("SELECT count(*) FROM connections WHERE parent_id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        let by = Use { what: Noun::Connection, count, examples: Vec::new() };
         return Err(Error::InUse { what: Noun::Connection, by: vec![by] });
     }
     match gone? {
         0 => Err(missing(id)),
         _ => Ok(()),
     }
+}
+
+/// Marks all connections of a profile that are authorised, of one owner or of everybody, as in need of authorisation;
+/// answers how many.
+pub fn lose_all(tx: &Tx<'_>, profile_id: i64, owner: Option<&str>, reason: &str) -> Result<u64> {
+    let sql = "UPDATE connections SET status = 'failed', lost_at = ?3, lost_reason = ?4, updated_at = ?3
+               WHERE profile_id = ?1 AND status = 'success' AND (?2 IS NULL OR owner = ?2)";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![profile_id, owner, tx.now.0, reason])? as u64)
 }
 
 /// Marks a connection as in need of authorisation.

@@ -58,6 +58,7 @@ pub(super) fn run(connection: &mut Connection, path: &Path, sealer: &Sealer, now
 fn copy_aside(connection: &Connection, path: &Path, version: i64, now: i64) -> Result<PathBuf, OpenError> {
     let copy = path.with_extension(format!("v{version}-{now}.db"));
     let fail = |source| OpenError::sqlite(&copy, source);
+    super::make_private(&copy).map_err(|source| OpenError::Io { path: copy.display().to_string(), source })?;
     connection.backup("main", &copy, None::<fn(rusqlite::backup::Progress)>).map_err(fail)?;
     let opened = Connection::open(&copy).map_err(fail)?;
     quick_check(&opened, &copy)?;

@@ -26,6 +26,7 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -153,7 +154,7 @@ struct Inner {
     // Dropped in this order: the writer empties its queue and checkpoints, then the readers close, then the hold goes.
     writer: Writer,
     readers: Readers,
-    scans: tokio::sync::Semaphore,
+    scans: Arc<tokio::sync::Semaphore>,
     sealer: Arc<Sealer>,
     clock: Clock,
     path: PathBuf,
@@ -178,6 +179,7 @@ impl Db {
         }
         let path = database_path(dir);
         let fail = |source| OpenError::sqlite(&path, source);
+        make_private(&path).map_err(|source| OpenError::Io { path: path.display().to_string(), source })?;
         let mut connection = Connection::open(&path).map_err(fail)?;
         prepare(&connection).map_err(fail)?;
         quick_check(&connection, &path)?;
@@ -192,7 +194,7 @@ impl Db {
             inner: Arc::new(Inner {
                 writer,
                 readers,
-                scans: tokio::sync::Semaphore::new(MOST_READERS - 2),
+                scans: Arc::new(tokio::sync::Semaphore::new(MOST_READERS - 2)),
                 sealer,
                 clock,
                 path,
@@ -211,9 +213,15 @@ impl Db {
 
     /// The same as [`Self::read`] on the blocking pool: for whatever may look at many rows or many bytes.
     pub async fn scan<T: Send + 'static>(&self, f: impl FnOnce(&Read<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let _turn = self.inner.scans.acquire().await.map_err(Error::internal)?;
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.inner.scans).acquire_owned());
+        let turn = turn.await.map_err(|_| Error::unavailable(Outage::Readers))?.map_err(Error::internal)?;
         let db = self.clone();
-        tokio::task::spawn_blocking(move || db.read(f)).await.map_err(Error::internal)?
+        let scan = move || {
+            // Given back when the work is done, whether or not somebody still waits for it.
+            let _turn = turn;
+            db.read(f)
+        };
+        tokio::task::spawn_blocking(scan).await.map_err(Error::internal)?
     }
 
     /// Runs `f` in the writer thread and answers once its work is durable; an error undoes just this closure's work.
@@ -357,9 +365,23 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// How long a connection waits for another one's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a list waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Makes an empty file, for its owner alone, where there is none: SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
 /// The pragmas of every connection, in the order that matters.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL, not NORMAL: a lost commit would be a lost refresh token.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -411,7 +433,7 @@ impl From<rusqlite::Error> for Error {
                 | ErrorCode::DatabaseLocked,
             ) => {
                 tracing::error!(%error, "the database cannot be used");
-                Self::Unavailable { why: Outage::Storage, retry_after: std::time::Duration::from_secs(5) }
+                Self::Unavailable { why: Outage::Storage, retry_after: Duration::from_secs(5) }
             }
             _ => Self::internal(format_args!("SQLite: {error}")),
         }

@@ -12,6 +12,13 @@ pub fn list(read: &Read<'_>) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// All slugs.
+pub fn slugs(read: &Read<'_>) -> Result<Vec<String>> {
+    let mut statement = read.conn.prepare_cached("SELECT slug FROM providers")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The definition of this slug.
 pub fn find(read: &Read<'_>, slug: &str) -> Result<Option<String>> {
     let sql = "SELECT definition FROM providers WHERE slug = ?1";

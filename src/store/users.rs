@@ -93,12 +93,11 @@ pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
     }
 }
 
-/// Begins a session.
-pub fn insert_session(tx: &Tx<'_>, hash: &[u8; 32], user_id: i64) -> Result<()> {
-    tx.conn
-        .prepare_cached("INSERT INTO sessions (hash, user_id, created_at, last_seen_at) VALUES (?1, ?2, ?3, ?3)")?
-        .execute(params![hash, user_id, tx.now.0])?;
-    Ok(())
+/// Begins a session of a user whose password is still the one of this hash; answers whether it is.
+pub fn insert_session(tx: &Tx<'_>, hash: &[u8; 32], user_id: i64, password_hash: &str) -> Result<bool> {
+    let sql = "INSERT INTO sessions (hash, user_id, created_at, last_seen_at)
+               SELECT ?1, id, ?3, ?3 FROM users WHERE id = ?2 AND password_hash = ?4";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![hash, user_id, tx.now.0, password_hash])? > 0)
 }
 
 /// A session's user, its beginning and when it was last seen.

@@ -42,7 +42,8 @@ trait Item: Send {
 
 struct Work<F, T> {
     closure: Option<F>,
-    result: Result<T>,
+    /// `None` until it has run.
+    result: Option<Result<T>>,
     caller: Option<oneshot::Sender<Result<T>>>,
 }
 
@@ -53,23 +54,27 @@ where
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         let Some(work) = self.closure.take() else { return false };
-        self.result = catch_unwind(AssertUnwindSafe(|| work(tx)))
+        let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
             .unwrap_or_else(|_| Err(Error::internal("a panic inside a transaction")));
-        self.result.is_ok()
+        let fine = result.is_ok();
+        self.result = Some(result);
+        fine
     }
 
     fn undone(&mut self, error: Error) {
-        if self.result.is_ok() {
-            self.result = Err(error);
+        // Its own error stands; a success, or what never ran, went down with the transaction.
+        if !matches!(self.result, Some(Err(_))) {
+            self.result = Some(Err(error));
         }
     }
 
     fn answer(self: Box<Self>) {
+        let result = self.result.unwrap_or_else(|| Err(Error::unavailable(Outage::Storage)));
         match self.caller {
             // The caller may have gone away; its work is done all the same.
-            Some(caller) => drop(caller.send(self.result)),
+            Some(caller) => drop(caller.send(result)),
             None => {
-                if let Err(error) = self.result {
+                if let Err(error) = result {
                     tracing::warn!(%error, "a mark was not written");
                 }
             }
@@ -105,7 +110,7 @@ impl Writer {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
         caller: Option<oneshot::Sender<Result<T>>>,
     ) -> Result<()> {
-        let item = Work { closure: Some(work), result: Err(Error::internal("never run")), caller };
+        let item = Work { closure: Some(work), result: None, caller };
         let queue = self.queue.as_ref().ok_or(Error::unavailable(Outage::Stopping))?;
         queue.try_send(Box::new(item)).map_err(|error| match error {
             TrySendError::Full(_) => Error::unavailable(Outage::Writer),
@@ -187,8 +192,8 @@ impl Loop {
     }
 
     fn rest(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            self.checkpoint();
+        if self.dirty {
+            self.dirty = !self.checkpoint();
         }
         if self.optimized.elapsed() > DAY {
             self.optimized = Instant::now();
@@ -198,10 +203,27 @@ impl Loop {
         }
     }
 
-    fn checkpoint(&self) {
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = done {
+    /// Writes the log back into the database without waiting for readers; answers whether all of it was.
+    fn checkpoint(&self) -> bool {
+        let run = |mode: &str| {
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            self.connection.query_row(&sql, [], |row| {
+                Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+            })
+        };
+        // Only a log that is written back whole is cut, and a reader that still needs it is not waited for.
+        let done = run("PASSIVE").and_then(|whole| {
+            if !whole {
+                return Ok(false);
+            }
+            self.connection.busy_timeout(Duration::ZERO)?;
+            let cut = run("TRUNCATE");
+            self.connection.busy_timeout(super::BUSY)?;
+            Ok(cut.unwrap_or(false))
+        });
+        done.unwrap_or_else(|error| {
             tracing::warn!(%error, "the log could not be written back; it will be tried again");
-        }
+            false
+        })
     }
 }

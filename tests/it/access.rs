@@ -190,3 +190,52 @@ async fn guessing_at_a_password_is_slowed_down_for_that_account_alone() {
     assert!(held.header("retry-after").parse::<u64>().unwrap() >= 1);
     log_in("bob", "PLANTED_password_1").await.expect(200);
 }
+
+#[tokio::test]
+async fn nobody_issues_a_secret_for_more_than_they_may() {
+    use crate::support::{APPLICATION_FILE, MULTIPART, application_body};
+    let server = Server::start().await;
+    let (admin, small) = (server.admin(), server.caller(&["applications:write", "applications:read"]));
+    let body = application_body(r#"{"name":"strong"}"#, APPLICATION_FILE.as_bytes());
+    let made = admin.send_text("POST", "/documents/api/1.2/config/clientApplications", MULTIPART, body).await;
+    let path = format!("/api/client_applications/{}", made.expect(201)["id"].as_str().unwrap());
+    admin.put(&format!("{path}/scopes"), &json!({"scopes": ["admin"]})).await.expect(200);
+    let refused = small.send(small.request("POST", &format!("{path}/secret"))).await;
+    assert_eq!(refused.expect(401), json!({"message": "Unauthorized: this token lacks admin"}));
+    admin.put(&format!("{path}/scopes"), &json!({"scopes": ["applications:read"]})).await.expect(200);
+    assert_eq!(small.send(small.request("POST", &format!("{path}/secret"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_under_way_opens_no_session_for_a_password_that_was_changed() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let user = json!({"name": "carl", "email": "c@acme.example", "role": "viewer", "password": "PLANTED_password_1"});
+    let id = admin.post("/api/users", &user).await.expect(200)["result"]["id"].clone();
+    let anybody = server.anybody();
+    let old = json!({"name": "carl", "password": "PLANTED_password_1"});
+    let logins = futures_util::future::join_all((0..5).map(|_| anybody.post("/session", &old)));
+    let path = format!("/api/users/{id}");
+    let change = json!({"password": "PLANTED_password_2"});
+    let (logins, changed) = futures_util::future::join(logins, admin.put(&path, &change)).await;
+    changed.expect(200);
+    for login in logins {
+        let cookie = login.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        let session = server.anybody().header("cookie", &cookie);
+        assert_eq!(session.get("/session").await.status, 401, "{}", login.status);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_a_browser_remembers_is_no_good_for_another_sites_page() {
+    let server = Server::start().await;
+    let token = server.admin().token();
+    let basic = server.anybody().basic("any", &token);
+    let path = "/api/managed_users";
+    let body = json!({"name": "c", "notification_email": "c@acme.example"});
+    let foreign = basic.clone().header("origin", "https://evil.example").header("sec-fetch-site", "cross-site");
+    assert_eq!(foreign.post(path, &body).await.status, 403);
+    assert_eq!(basic.clone().header("origin", "https://evil.example").post(path, &body).await.status, 403);
+    basic.post(path, &body).await.expect(200);
+    foreign.get(path).await.expect(200);
+}

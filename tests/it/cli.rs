@@ -212,3 +212,27 @@ fn the_readme_tells_every_setting_with_its_default() {
         assert!(readme.contains(&row), "{row}");
     }
 }
+
+#[test]
+fn a_command_that_only_looks_begins_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("mistyped");
+    for args in [&["profile", "list"][..], &["keys", "verify"], &["api-token", "delete", "1"], &["user", "list"]] {
+        let output = cli(&data, args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("there is no Grantry in"), "{}", text(&output.stderr));
+    }
+    assert!(!data.exists());
+}
+
+#[test]
+fn what_is_printed_once_and_lost_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program());
+    clean(&mut command);
+    command.args(["api-token", "create", "--name", "t", "--scope", "admin", "--data"]).arg(dir.path().join("data"));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("what was printed is lost"), "{}", text(&output.stderr));
+}

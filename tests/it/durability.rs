@@ -182,7 +182,9 @@ async fn the_data_folder_is_for_its_owners_eyes() {
     let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(server.data()), 0o700);
     assert_eq!(mode(server.data().join("keys")), 0o600);
-    assert_eq!(mode(server.data().join("run.json")), 0o600);
+    for file in ["run.json", "grantry.db", "grantry.db-wal"] {
+        assert_eq!(mode(server.data().join(file)), 0o600, "{file}");
+    }
 }
 
 #[tokio::test]
@@ -260,4 +262,16 @@ async fn a_database_of_the_first_schema_migrates_and_a_copy_stays() {
     let kept: i64 =
         Connection::open(&copy[0]).unwrap().query_row("SELECT count(*) FROM customers", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 3000);
+}
+
+#[tokio::test]
+async fn while_another_program_holds_the_database_writes_are_503_and_not_500() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let other = open(&server);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = json!({"name": "c", "notification_email": "c@acme.example"});
+    assert_eq!(admin.post(CUSTOMERS, &body).await.status, 503);
+    other.execute_batch("ROLLBACK").unwrap();
+    admin.post(CUSTOMERS, &body).await.expect(200);
 }

@@ -63,7 +63,7 @@ async fn numbers_beyond_what_we_count_with_are_refused_or_name_nothing() {
     let server = Server::start().await;
     let admin = server.admin();
     admin.post(PROFILES, &profile_body("P", "hubspot")).await.expect(200);
-    for id in ["9223372036854775808", "-1", "0", "1.0", "1e0", "0x1", "%31%00", "١", "null", "1%2F"] {
+    for id in ["9223372036854775808", "-1", "0", "1.0", "1e0", "0x1", "+1", "01", "%31%00", "١", "null", "1%2F"] {
         assert_eq!(admin.get(&format!("{PROFILES}/{id}")).await.expect(404), json!({"message": "Not found"}), "{id}");
     }
     let body = "{\"name\":\"c\",\"provider\":\"hubspot\",\"folder_id\":18446744073709551616}";
@@ -181,4 +181,61 @@ async fn a_flood_of_logins_is_turned_away_and_holds_up_nobody_else() {
     }
     assert!(kinds.keys().all(|status| matches!(status, 401 | 429 | 503)), "{kinds:?}");
     assert!(kinds.contains_key(&503), "the queue has an end: {kinds:?}");
+}
+
+#[tokio::test]
+async fn a_document_of_a_million_wrong_connectors_holds_up_nobody() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let document: String = (0..1_000_000).map(|n| format!("\"{n}\":0,")).collect();
+    let document = format!("{{{document}\"end\":0}}");
+    let load = admin.send_text("POST", "/api/load", "application/json", document);
+    let reads = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..200 {
+            let begun = std::time::Instant::now();
+            server.anybody().get("/livez").await.expect(200);
+            slowest = slowest.max(begun.elapsed());
+        }
+        slowest
+    };
+    let (refused, slowest) = futures_util::future::join(load, reads).await;
+    let refused = refused.expect(400);
+    assert!(
+        refused["message"].as_str().unwrap().starts_with("0: is not included in the list; 0: must be of type object")
+    );
+    // Not a timed test: the workers would be held for as long as the whole document takes, which is many seconds here.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn an_operators_url_does_not_lead_inside() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    for inside in ["http://169.254.169.254/t", "https://10.0.0.1/t", "https://[fe80::1]/t", "ftp://x/", "notaurl"] {
+        let fields =
+            json!({"CLIENT_ID": "a", "CLIENT_SECRET": "PLANTED_b", "AUTHORIZATION_URL": inside, "TOKEN_URL": inside});
+        let parameters = admin.post("/api/load", &json!({"odata": {"O": fields}})).await;
+        parameters.expect(200);
+        let path = "/Thingworx/Subsystems/WorkflowSubsystem/Services/ValidateConnector";
+        let said = admin.post(path, &json!({"connectorName": "odata"})).await.expect(200);
+        let said = said["rows"][0]["result"].as_str().unwrap();
+        assert!(said.contains("private or link-local") || said.contains("no https URL"), "{inside}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn connections_do_not_go_in_a_circle() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    admin.post(PROFILES, &profile_body("P", "hubspot")).await.expect(200);
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let made = admin.post("/api/connections", &json!({"name": name, "provider": "hubspot"})).await.expect(200);
+        ids.push(made["id"].clone());
+    }
+    let parent = async |child: usize, of: usize| {
+        admin.put(&format!("/api/connections/{}", ids[child]), &json!({"parent_id": ids[of]})).await.status
+    };
+    assert_eq!((parent(1, 0).await, parent(2, 1).await, parent(0, 2).await), (200, 200, 400));
 }

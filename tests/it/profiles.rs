@@ -206,13 +206,13 @@ async fn pages_are_clamped_and_exact() {
     assert_eq!(names("page=2&per_page=10").await, all[10..20]);
     assert_eq!(names("page=3&per_page=10").await, all[20..]);
     assert_eq!(names("page=4&per_page=10").await, Vec::<String>::new());
-    for odd in
-        ["page=0&per_page=500", "page=-3", "page=two&per_page=many", "page=&per_page=", "page=99999999999999999999"]
-    {
+    for odd in ["page=0&per_page=500", "page=-3", "page=two&per_page=many", "page=&per_page="] {
         assert_eq!(names(odd).await, all, "{odd}");
     }
     assert_eq!(names("per_page=0").await, all[..1]);
-    assert_eq!(names("page=9223372036854775807").await, Vec::<String>::new());
+    for late in ["9223372036854775807", "99999999999999999999"] {
+        assert_eq!(names(&format!("page={late}")).await, Vec::<String>::new(), "{late}");
+    }
     // Rows that go move the pages, exactly.
     let third = admin.get(&format!("{PROFILES}?page=3&per_page=1")).await.expect(200)["result"][0]["id"].clone();
     admin.delete(&format!("{PROFILES}/{third}")).await.expect(200);

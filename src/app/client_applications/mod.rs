@@ -238,6 +238,11 @@ impl App {
             let issued = self
                 .db
                 .write(move |tx| {
+                    // Whoever holds the secret may what the application may: nobody hands out more than they have.
+                    let granted = store::client_applications::get(tx, &id)?.scopes;
+                    if let Some(more) = granted.iter().find(|scope| !caller.scopes().allow(*scope)) {
+                        return Err(Error::Forbidden(more));
+                    }
                     if !store::client_applications::insert_secret(tx, &id, secret_id, &hash)? {
                         return Ok(None);
                     }

@@ -51,13 +51,13 @@ pub(super) async fn load(
     }
     let lines = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/x-ndjson");
     if !lines {
-        return Ok(result(wire(&app.load(&caller, &bytes, |_| {}).await?)));
+        return Ok(result(wire(&app.load(&caller, bytes, |_| {}).await?)));
     }
     let (send, mut lines) = unbounded_channel();
     let app = app.into_inner();
     crate::http::spawn(async move {
         let progress: UnboundedSender<Line> = send.clone();
-        let done = app.load(&caller, &bytes, move |at| drop(progress.send(Line::Progress(at)))).await;
+        let done = app.load(&caller, bytes, move |at| drop(progress.send(Line::Progress(at)))).await;
         drop(send.send(Line::Done(done)));
     });
     // What fails before the first step is an error like any other.

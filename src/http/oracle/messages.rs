@@ -104,6 +104,7 @@ fn error_in_japanese(error: &Error) -> String {
                 "データベースに書き込めません(ディスクの空き不足または読取り専用)。何も変更されていません。"
             }
             Outage::Stopping => "サーバーは停止中です。",
+            Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
         }
         .to_owned(),

@@ -52,7 +52,11 @@ fn serve(name: &str, request: &HttpRequest) -> Result<HttpResponse, Failure> {
     if known {
         return Ok(answer.finish());
     }
-    Ok(answer.content_type(media_type(name)).body(file.data.into_owned()))
+    let data = match file.data {
+        Cow::Borrowed(embedded) => web::Bytes::from_static(embedded),
+        Cow::Owned(read) => web::Bytes::from(read),
+    };
+    Ok(answer.content_type(media_type(name)).body(data))
 }
 
 fn tag(file: &EmbeddedFile) -> EntityTag {

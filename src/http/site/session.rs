@@ -38,20 +38,23 @@ fn begun(surface: &Surface, user: &User, session: &Credential) -> HttpResponse {
     HttpResponse::Ok().cookie(cookie).json(json!({"result": wire(user)}))
 }
 
+/// A body that anybody may send: no larger than names and a password need.
+type Small = Json<{ 16 * 1024 }>;
+
 /// `{"name","password"}`: begins a session and answers the user.
 pub(super) async fn log_in(
     app: web::Data<App>,
     surface: web::Data<Surface>,
     request: HttpRequest,
-    body: Json,
+    body: Small,
 ) -> Result<HttpResponse, Failure> {
     refuse_other_sites(&request)?;
     let mut fields = Fields::of(&body.0)?;
-    let name = fields.need("name", |name| if name.trim().is_empty() { Err(Why::Blank) } else { Ok(name) });
+    let name = fields.need("name", |name| if name.trim().is_empty() { Err(Why::Blank) } else { Ok(name.to_owned()) });
     let password = fields.need_secret("password");
-    let both = fields.faults.or(name.zip(password))?;
-    let (name, password) = both.ok_or_else(|| Error::internal("a login without faults"))?;
-    let (user, session) = app.log_in(name, &password, origin(&request)?).await?;
+    let (name, password) = fields.faults.all(name.zip(password))?;
+    drop(body);
+    let (user, session) = app.log_in(&name, &password, origin(&request)?).await?;
     Ok(begun(&surface, &user, &session))
 }
 
@@ -88,7 +91,7 @@ pub(super) async fn set_up(
     app: web::Data<App>,
     surface: web::Data<Surface>,
     request: HttpRequest,
-    body: Json,
+    body: Small,
 ) -> Result<HttpResponse, Failure> {
     refuse_other_sites(&request)?;
     let mut fields = Fields::of(&body.0)?;

@@ -84,7 +84,8 @@ pub(super) async fn read(service: &Service, request: &HttpRequest, payload: &mut
         let expected = if service.takes_file { "application/json or multipart/form-data" } else { "application/json" };
         return Err(Kind::MediaType(expected).into());
     }
-    let value = if bytes.is_empty() { Value::Object(serde_json::Map::new()) } else { document::parse(&bytes)? };
+    let value =
+        if bytes.is_empty() { Value::Object(serde_json::Map::new()) } else { document::parse_aside(bytes).await? };
     assign(service, value)
 }
 

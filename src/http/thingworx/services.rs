@@ -1,6 +1,7 @@
 //! The six services, each with its sentences.
 
 use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -42,9 +43,9 @@ pub(super) fn switched_off() -> Outcome {
 pub(super) async fn load(call: Call) -> Result<Outcome, Failure> {
     let (app, caller) = (&call.app, &call.caller);
     let loaded = match (&call.given.file, call.given.value(&CONFIGURATIONS)) {
-        (Some(file), _) => app.load(caller, file, |_| {}).await,
-        (None, Some(Value::String(text))) => app.load(caller, text.as_bytes(), |_| {}).await,
-        (None, Some(value)) => app.load_value(caller, value, |_| {}).await,
+        (Some(file), _) => app.load(caller, file.clone(), |_| {}).await,
+        (None, Some(Value::String(text))) => app.load(caller, Bytes::copy_from_slice(text.as_bytes()), |_| {}).await,
+        (None, Some(value)) => app.load_value(caller, value.clone(), |_| {}).await,
         (None, None) => Err(Error::internal("a load without a document")),
     };
     match loaded {

@@ -11,6 +11,7 @@
 //! - 401 for a missing privilege names it: `Unauthorized: this token lacks profiles:write`.
 //! - A connection takes `custom_oauth_profile_id` and `owner` beside the fields of the original; without a profile the
 //!   customer's own, or the only one of its provider, is taken, and with several the answer is 400 naming them.
+//! - A connection that others were made from is not deleted, and connections are not made from each other in a circle.
 //! - Deleting a connection or a customer answers `{"success":true}`, in `result` for a customer.
 
 mod catalogue;
@@ -167,7 +168,12 @@ fn in_use(what: Noun, by: &[Use]) -> String {
 
 /// `page` and `per_page`, clamped.
 fn page(request: &HttpRequest) -> (Page, u64, u32) {
-    let number = |name: &str| query(request, name).and_then(|text| text.parse::<i64>().ok());
+    let number = |name: &str| {
+        let text = query(request, name)?;
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // Digits beyond what we count with are a very late page, not the first.
+        text.parse::<i64>().ok().or(digits.then_some(i64::MAX))
+    };
     let page = number("page").unwrap_or(1).max(1).unsigned_abs();
     let size = number("per_page").unwrap_or(100).clamp(1, 100);
     let size = u32::try_from(size).unwrap_or(100);
