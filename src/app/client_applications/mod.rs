@@ -365,35 +365,29 @@ impl App {
         let shown = Credential::parse(secret).filter(|c| c.kind == TokenKind::Secret);
         let secret_id = shown.as_ref().map_or(0, |c| c.id);
         let known: String = id.chars().take(32).collect();
-        let account = format!("{known} {address}");
-        if !shown.as_ref().is_some_and(|shown| self.recognised.knows(shown)) {
-            self.application_attempts.admit(&account, address)?;
-        }
-        let (application, kept) = self.db.read(|read| {
-            Ok((
-                store::client_applications::find(read, id)?,
-                store::client_applications::secret_hash(read, id, secret_id)?,
-            ))
-        })?;
-        let verdict = self.hasher.verify(secret, kept.as_deref()).await?;
-        if let (Some(better), Some(kept)) = (verdict.rehash, kept) {
-            self.db.note(move |tx| store::client_applications::rehash_secret(tx, secret_id, &kept, &better));
-        }
-        match application {
-            Some(application) if verdict.matches => {
-                if let Some(shown) = shown {
-                    self.recognised.note(&shown);
-                }
-                Ok((application, secret_id))
+        let compare = async {
+            let (application, kept) = self.db.read(|read| {
+                Ok((
+                    store::client_applications::find(read, id)?,
+                    store::client_applications::secret_hash(read, id, secret_id)?,
+                ))
+            })?;
+            let verdict = self.hasher.verify(secret, kept.as_deref()).await?;
+            if let (Some(better), Some(kept)) = (verdict.rehash, kept) {
+                self.db.note(move |tx| store::client_applications::rehash_secret(tx, secret_id, &kept, &better));
             }
-            _ => {
-                if let Some(shown) = shown.filter(|shown| self.recognised.knows(shown)) {
-                    self.recognised.forget(&shown);
-                }
-                self.application_attempts.failed(&account, address);
-                Err(Refusal::InvalidClient)
-            }
+            Ok(application.filter(|_| verdict.matches))
+        };
+        let recognised = shown.as_ref().is_some_and(|shown| self.recognised.knows(shown));
+        let application =
+            if recognised { compare.await? } else { self.application_attempts.guard(&known, address, compare).await? };
+        match (&application, &shown) {
+            (Some(_), Some(shown)) => self.recognised.note(shown),
+            // Shown again, it is a guess like any other.
+            (None, Some(shown)) if recognised => self.recognised.forget(shown),
+            _ => {}
         }
+        Ok((application.ok_or(Refusal::InvalidClient)?, secret_id))
     }
 }
 
