@@ -489,7 +489,6 @@ mod tests {
             allow_private: false,
             access_token_life_s: 60,
             most_upload: 1,
-            allow_private: false,
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");
