@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod api_tokens;
+mod attempts;
 pub mod checks;
 pub mod client_applications;
 pub mod connections;
@@ -27,7 +28,8 @@ use crate::{
     oauth::Engine,
     store::{self, Db, Tx},
 };
-use access::{Attempts, Caller, Recognised};
+use access::Caller;
+use attempts::{Attempts, Recognised};
 use credential::Credential;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
