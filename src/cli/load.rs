@@ -14,7 +14,7 @@ use crate::{app::load::MOST_BYTES, domain::Faults};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Load {
-    /// The document: {"<connector>": {"<OAuth provider>": {"CLIENT_ID": "…", "CLIENT_SECRET": "…"}}}. `-` reads it from
+    /// The document: {"jira": {"JIRA-1": {"CLIENT_ID": "…", "CLIENT_SECRET": "…"}}}, connectors with their OAuth providers. `-` reads it from
     /// standard input.
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     file: Option<PathBuf>,

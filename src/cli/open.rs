@@ -42,6 +42,10 @@ pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
     let _ = fs::remove_file(RunFile::path(&config.data));
     let fresh = !store::database_path(&config.data).exists();
     let (keys, key_file) = keys(config, fresh)?;
+    warn_if_open(&config.data);
+    if let Some(path) = &key_file {
+        warn_if_open(path);
+    }
     let db = Db::open(&config.data, hold, Sealer::new(keys)?, store::system_clock())?;
     Ok(Opened { db, run: Credential::generate(TokenKind::Run, 0)?, key_file })
 }
@@ -57,6 +61,16 @@ fn make_private(dir: &Path) -> Result<(), OpenError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(io)
+}
+
+/// Says in the log that others on this machine can get at something; whether they may is the operator's to know.
+fn warn_if_open(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(data) = fs::metadata(path)
+        && std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o077 != 0
+    {
+        tracing::warn!(path = %path.display(), "others on this machine can get at this: chmod go-rwx it");
+    }
 }
 
 /// Where the keys are by the configuration; `None`: in a variable.

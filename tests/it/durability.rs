@@ -188,6 +188,19 @@ async fn the_data_folder_is_for_its_owners_eyes() {
 }
 
 #[tokio::test]
+async fn what_others_can_get_at_is_told_in_the_log() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut server = Server::start().await;
+    assert!(!server.log().contains("chmod"), "{}", server.log());
+    server.stop();
+    for (path, mode) in [(server.data(), 0o755), (server.data().join("keys"), 0o644)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let again = Server::on(server.dir(), &[], &[]).await;
+    assert_eq!(again.log().matches("chmod go-rwx").count(), 2, "{}", again.log());
+}
+
+#[tokio::test]
 async fn a_value_moved_to_another_row_does_not_open() {
     let mut server = Server::start().await;
     let admin = server.admin();

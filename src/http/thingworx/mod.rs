@@ -2,7 +2,7 @@
 //!
 //! `POST /Thingworx/Subsystems/WorkflowSubsystem/Services/<Service>` with a JSON object of parameters. A service
 //! answers with a message in an *infotable*; an error of the deed is such a message too, with status 200. Every
-//! service stands in [`SERVICES`], once.
+//! service stands in `SERVICES`, once.
 //!
 //! # Where we differ or decide
 //!

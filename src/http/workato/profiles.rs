@@ -126,7 +126,7 @@ pub(super) async fn delete(
     Ok(success())
 }
 
-/// [ours] Whether a secret is the one that is kept.
+/// Ours: whether a secret is the one that is kept.
 pub(super) async fn verify_secret(
     app: web::Data<App>,
     caller: Limited,
