@@ -14,8 +14,8 @@ use crate::{app::load::MOST_BYTES, domain::Faults};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Load {
-    /// The document: {"jira": {"JIRA-1": {"CLIENT_ID": "…", "CLIENT_SECRET": "…"}}}, connectors with their OAuth providers. `-` reads it from
-    /// standard input.
+    /// The document, connectors with their OAuth providers: {"jira": {"JIRA-1": {"CLIENT_ID": "…", "CLIENT_SECRET":
+    /// "…"}}}. `-` reads it from standard input.
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     file: Option<PathBuf>,
     /// Print a document with every connector there is, to be filled in.
