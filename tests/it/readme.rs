@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use crate::support::{Server, program};
+use crate::support::{Server, clean, program};
 
 /// The commands and what stands below each, from the `console` blocks of a section.
 fn examples(section: &str) -> Vec<(String, String)> {
@@ -55,11 +55,14 @@ async fn every_command_of_the_dialects_prints_what_stands_below_it() {
     for (command, _) in &examples {
         script.extend([&own(command), "\necho; echo '", mark, "'\n"]);
     }
-    let output = Command::new("bash").args(["-c", &script]).env("TOKEN", token).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut bash = Command::new("bash");
+    clean(&mut bash);
+    let output = bash.args(["-c", &script]).env("TOKEN", token).output().unwrap();
+    let (printed, complaints) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
     let printed: Vec<&str> = printed.split(mark).collect();
-    assert_eq!(printed.len(), examples.len() + 1, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(printed.len(), examples.len() + 1, "{complaints}");
     for ((command, expected), printed) in examples.iter().zip(printed) {
-        assert_eq!(same(printed), same(expected), "{command}");
+        assert_eq!(same(printed), same(expected), "{command}: {complaints}");
     }
 }
