@@ -99,6 +99,7 @@ async fn start_and_size(http: &reqwest::Client) {
         times.push(milliseconds(took));
     }
     let (server, _) = start(&dir.path().join("data"), http).await;
+    // Idle is what is measured.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (all, anonymous) = memory(server.child.id());
     let size = fs::metadata(program()).unwrap().len() as f64 / (1024.0 * 1024.0);
