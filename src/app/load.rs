@@ -28,7 +28,7 @@ pub const MOST_AT_ONCE: usize = 2;
 pub const MOST_CONFIGURATIONS: usize = 10_000;
 const TRIES: usize = 3;
 const MOST_PARALLEL: usize = 16;
-/// The most characters of a name in the path of a fault: a hundred faults must not be a hundred documents.
+/// The most characters of a name in the path of a fault: what is told back must not dwarf what came in.
 const MOST_SHOWN: usize = 255;
 
 /// What a load did, as (connector, OAuth provider).

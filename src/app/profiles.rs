@@ -27,12 +27,6 @@ impl App {
         self.db.scan(move |read| store::profiles::list(read, page)).await
     }
 
-    /// How many profiles there are.
-    pub fn count_profiles(&self, caller: &Caller) -> Result<u64> {
-        caller.need(Scope::ProfilesRead)?;
-        self.db.read(store::profiles::count)
-    }
-
     /// Provider and name of all profiles, sorted.
     pub async fn profile_names(&self, caller: &Caller) -> Result<Vec<(String, String)>> {
         caller.need(Scope::ProfilesRead)?;

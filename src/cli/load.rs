@@ -10,7 +10,7 @@ use super::{
     client::{Client, refusal, unreachable},
     print::visible,
 };
-use crate::{app::load::MOST_BYTES, domain::Faults};
+use crate::app::load::MOST_BYTES;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Load {
@@ -109,9 +109,6 @@ fn faults(body: &Value) -> Option<Failed> {
     for (path, reasons) in errors {
         let reasons = reasons.as_array().map_or(&[][..], Vec::as_slice);
         lines.extend(reasons.iter().filter_map(Value::as_str).map(|reason| format!("  {path}: {reason}")));
-    }
-    if lines.len() > Faults::MOST {
-        lines.push(format!("  (the first {}; there may be more)", Faults::MOST));
     }
     // A name stands in the document as somebody wrote it; it is not to steer the terminal.
     Some(Failed::new(visible(&lines.join("\n"))))

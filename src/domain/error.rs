@@ -184,8 +184,8 @@ pub enum Why {
     TooMany(usize),
     /// Not among what was granted.
     NotGranted,
-    /// Needs a sealed secret, and only its hash is kept (`--secrets hashed`).
-    OnlyHashed,
+    /// More is wrong than is listed.
+    AndMore,
     /// The customer already has another profile of this provider.
     OtherAssigned,
 }
@@ -255,15 +255,19 @@ impl Faults {
 
     /// Notes a fault.
     pub fn add(&mut self, path: impl Into<String>, why: Why) {
+        if self.is_full() {
+            return;
+        }
         let fault = Fault::new(path, why);
-        if !self.is_full() {
-            self.1 += fault.path.len();
-            self.0.push(fault);
+        self.1 += fault.path.len();
+        self.0.push(fault);
+        if self.is_full() {
+            self.0.push(Fault::new("…", Why::AndMore));
         }
     }
 
     /// Whether no more are listed.
-    pub fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.0.len() >= Self::MOST || self.1 >= Self::MOST_BYTES
     }
 

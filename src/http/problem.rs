@@ -362,7 +362,7 @@ pub fn phrase(why: &Why) -> String {
         Why::NothingToChange => "the request changes nothing".to_owned(),
         Why::TooMany(most) => format!("at most {most} are allowed"),
         Why::NotGranted => "is not granted".to_owned(),
-        Why::OnlyHashed => "is kept as a hash only, so it can be compared but not used".to_owned(),
+        Why::AndMore => "there may be more faults; these are the first".to_owned(),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
     }
 }

@@ -50,11 +50,6 @@ pub fn list(read: &Read<'_>, page: Page) -> Result<Vec<Profile>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many there are.
-pub fn count(read: &Read<'_>) -> Result<u64> {
-    LIST.total(read)
-}
-
 /// The profile with this id.
 pub fn get(read: &Read<'_>, id: i64) -> Result<Profile> {
     read.conn

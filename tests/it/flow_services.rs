@@ -162,7 +162,7 @@ async fn one_fault_and_nothing_is_loaded_and_every_fault_is_listed() {
     let many: Value = (0..10_050).map(|n| (format!("no-such-{n}"), json!({"x": configuration(n)}))).collect();
     let (_, text) = refused(&load(&admin, &many).await, 200);
     assert_eq!(text.lines().count(), 10_002);
-    assert!(text.ends_with("These are the first 10000; there may be more."));
+    assert!(text.ends_with("…: there may be more faults; these are the first"));
 }
 
 #[tokio::test]
@@ -970,7 +970,7 @@ async fn the_template_lists_every_connector_and_is_refused_as_it_is() {
         assert!(template[connector].is_object(), "{connector}");
     }
     let (_, text) = refused(&load(&admin, &template).await, 200);
-    assert!(text.contains("jira.jira-1.CLIENT_ID: is a placeholder") || text.contains("the first 100"), "{text}");
+    assert!(text.contains("jira.jira-1.CLIENT_ID: is a placeholder"), "{text}");
     let printed: Value = serde_json::from_str(&server.cli_ok(&["load", "--template"])).unwrap();
     assert_eq!(printed, template);
 }

@@ -157,7 +157,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::NothingToChange => "変更するものがありません".to_owned(),
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
         Why::NotGranted => "付与されていません".to_owned(),
-        Why::OnlyHashed => "ハッシュのみが保存されているため、使用できません".to_owned(),
+        Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
     }
 }
@@ -219,7 +219,7 @@ mod tests {
             Why::NothingToChange,
             Why::TooMany(2),
             Why::NotGranted,
-            Why::OnlyHashed,
+            Why::AndMore,
             Why::OtherAssigned,
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();

@@ -14,7 +14,7 @@ use crate::{
         connections::TokensDeleted,
         load::Report,
     },
-    domain::{Error, Fault, Faults, Noun, Use, Why},
+    domain::{Error, Fault, Noun, Use, Why},
     http::problem::{Failure, fault_phrase, noun},
 };
 
@@ -66,9 +66,6 @@ fn load_sentence(report: &Report) -> String {
 fn faults_sentence(faults: &[Fault]) -> String {
     let mut lines = vec!["Nothing was loaded, because of these faults of the document:".to_owned()];
     lines.extend(faults.iter().map(fault_phrase));
-    if faults.len() == Faults::MOST {
-        lines.push(format!("These are the first {}; there may be more.", Faults::MOST));
-    }
     lines.join("\n")
 }
 
