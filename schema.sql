@@ -46,7 +46,9 @@ CREATE TABLE api_tokens (
     addresses    TEXT    NOT NULL,       -- networks separated by spaces; empty: any
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER,                -- NULL: never
-    last_used_at INTEGER
+    last_used_at INTEGER,
+    connections  TEXT,                   -- ids separated by spaces: it sees no others; NULL: any
+    owner        TEXT                    -- it sees connections of this owner alone; NULL: anybody's
 ) STRICT;
 CREATE INDEX api_tokens_by_user ON api_tokens (user_id);
 
@@ -67,6 +69,10 @@ CREATE TABLE profiles (
     created_by INTEGER CONSTRAINT profiles_created_by REFERENCES users ON DELETE SET NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    callback TEXT NOT NULL DEFAULT 'oauth' CONSTRAINT profiles_callback CHECK (callback IN ('oauth', 'flow')),
+    rejected_at INTEGER,                 -- since when the provider turns down its client id or secret; NULL: it does not
+    rejected_why TEXT,
+    rejected_until INTEGER,              -- not asked again before
     CONSTRAINT profiles_name UNIQUE (provider, name),
     CONSTRAINT profiles_key UNIQUE (id, provider)
 ) STRICT;
@@ -81,6 +87,7 @@ CREATE TABLE profile_secrets (
     sealed       BLOB,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
+    expires_at INTEGER,                  -- when the provider stops taking it, as far as somebody said
     PRIMARY KEY (profile_id, kind),
     CONSTRAINT profile_secrets_kept CHECK (hash IS NOT NULL OR sealed IS NOT NULL),
     CONSTRAINT profile_secrets_sealed CHECK ((sealed IS NULL) = (key_id IS NULL))
@@ -127,6 +134,9 @@ CREATE TABLE connections (
     lost_reason   TEXT,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
+    account_id TEXT,                     -- the account at the provider, as its user info tells
+    account_label TEXT,                  -- what people know it by
+    scopes TEXT,                         -- what was asked for, separated by spaces; NULL: the provider's default
     CONSTRAINT connections_profile FOREIGN KEY (profile_id, provider) REFERENCES profiles (id, provider),
     CONSTRAINT connections_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL))
 ) STRICT;
@@ -134,6 +144,158 @@ CREATE INDEX connections_by_profile ON connections (profile_id, provider);
 CREATE INDEX connections_by_customer ON connections (customer_id);
 CREATE INDEX connections_by_parent ON connections (parent_id);
 CREATE INDEX connections_by_external_id ON connections (external_id);
+
+-- What a provider gave us for the account of a connection. No row: there is nothing to hand out. `version` grows with
+-- each change of the tokens, and every change names the version that it was made from.
+CREATE TABLE grants (
+    connection_id      INTEGER PRIMARY KEY CONSTRAINT grants_connection REFERENCES connections ON DELETE CASCADE,
+    grant_type         TEXT    NOT NULL CONSTRAINT grants_grant_type
+                       CHECK (grant_type IN ('authorization_code', 'client_credentials', 'device_code', 'imported')),
+    version            INTEGER NOT NULL,
+    key_id             TEXT    NOT NULL,
+    sealed             BLOB    NOT NULL, -- access token, refresh token, the refresh token before it, fields kept: one JSON object
+    token_type         TEXT    NOT NULL,
+    scope              TEXT,
+    granted_at         INTEGER NOT NULL, -- when the account's owner agreed: a refresh token's whole life counts from here
+    issued_at          INTEGER NOT NULL, -- when the access token came
+    expires_at         INTEGER,          -- when it ends; NULL: nobody said
+    refresh_token      INTEGER NOT NULL CONSTRAINT grants_refresh_token CHECK (refresh_token IN (0, 1)), -- whether there is one
+    refresh_issued_at  INTEGER,          -- when the refresh token came, or was last used: its idle life counts from here
+    refresh_expires_at INTEGER,          -- when it ends, where the provider said so
+    rotates            INTEGER NOT NULL CONSTRAINT grants_rotates CHECK (rotates IN (0, 1)), -- a refresh was seen to change it
+    due_at             INTEGER,          -- when to refresh next; NULL: not by itself
+    uncertain_at       INTEGER,          -- since when we do not know whether our refresh token is the last one; NULL: we know
+    failures           INTEGER NOT NULL, -- refreshes that failed since the last one that did not
+    blame              TEXT    CONSTRAINT grants_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')), -- for the last failure
+    last_attempt_at    INTEGER,
+    last_result        TEXT,             -- of the last refresh, a word: `refreshed`, `invalid_grant`, `timeout` …
+    last_refreshed_at  INTEGER,
+    skew_ms            INTEGER,          -- the provider's clock less ours
+    handed_out         INTEGER NOT NULL, -- how often
+    handed_out_at      INTEGER
+) STRICT;
+CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
+
+-- The refresh journal. A row is written before a refresh token is sent; it gets the answer as it came, before anybody reads
+-- it; it goes when the grant has what the answer brought. A row that is there at a start is a refresh that was cut off.
+CREATE TABLE refreshes (
+    connection_id INTEGER PRIMARY KEY CONSTRAINT refreshes_connection REFERENCES connections ON DELETE CASCADE,
+    version       INTEGER NOT NULL,      -- of the grant whose refresh token was sent
+    fingerprint   BLOB    NOT NULL,      -- SHA-256 of that token
+    attempt       INTEGER NOT NULL,      -- how often it was sent, this time included
+    secret        TEXT    NOT NULL CONSTRAINT refreshes_secret CHECK (secret IN ('current', 'next')),
+    begun_at      INTEGER NOT NULL,
+    answered_at   INTEGER,
+    key_id        TEXT,
+    answer        BLOB,                  -- sealed: status, headers that count, body
+    CONSTRAINT refreshes_answer CHECK ((answer IS NULL) = (key_id IS NULL) AND (answer IS NULL) = (answered_at IS NULL))
+) STRICT;
+
+-- Links by which somebody connects an account.
+CREATE TABLE connect_links (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash           BLOB    NOT NULL,     -- SHA-256 of 256 random bits
+    connection_id  INTEGER NOT NULL CONSTRAINT connect_links_connection REFERENCES connections ON DELETE CASCADE,
+    new_connection INTEGER NOT NULL CONSTRAINT connect_links_new CHECK (new_connection IN (0, 1)), -- made for this link, and gone with it
+    other_account  INTEGER NOT NULL CONSTRAINT connect_links_other CHECK (other_account IN (0, 1)), -- another account than before may come
+    return_url     TEXT,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX connect_links_by_connection ON connect_links (connection_id);
+CREATE INDEX connect_links_by_expiry ON connect_links (expires_at);
+
+-- Browsers that are on their way to a provider and back.
+CREATE TABLE authorization_requests (
+    state      BLOB    PRIMARY KEY,      -- SHA-256 of the 256 random bits of `state`
+    browser    BLOB    NOT NULL,         -- SHA-256 of the 256 random bits of the cookie
+    link_id    INTEGER NOT NULL CONSTRAINT authorization_requests_link REFERENCES connect_links ON DELETE CASCADE,
+    key_id     TEXT    NOT NULL,
+    verifier   BLOB    NOT NULL,         -- sealed: the code verifier (RFC 7636)
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX authorization_requests_by_link ON authorization_requests (link_id);
+
+-- Devices that wait for somebody to enter a code (RFC 8628).
+CREATE TABLE device_authorizations (
+    connection_id    INTEGER PRIMARY KEY CONSTRAINT device_authorizations_connection REFERENCES connections ON DELETE CASCADE,
+    new_connection   INTEGER NOT NULL CONSTRAINT device_authorizations_new CHECK (new_connection IN (0, 1)),
+    other_account    INTEGER NOT NULL CONSTRAINT device_authorizations_other CHECK (other_account IN (0, 1)),
+    key_id           TEXT    NOT NULL,
+    device_code      BLOB    NOT NULL,   -- sealed
+    interval_s       INTEGER NOT NULL,
+    next_at          INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX device_authorizations_by_next ON device_authorizations (next_at);
+
+-- Tokens to be revoked at their providers. The connection may be gone by then.
+CREATE TABLE revocations (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection_id INTEGER NOT NULL,
+    token         TEXT    NOT NULL CONSTRAINT revocations_token CHECK (token IN ('refresh_token', 'access_token')),
+    key_id        TEXT,
+    request       BLOB,                  -- sealed: the whole request; NULL: settled
+    attempts      INTEGER NOT NULL,
+    next_at       INTEGER,               -- NULL: settled
+    result        TEXT,                  -- what came of the last attempt: `revoked`, `unsupported`, `503` …
+    created_at    INTEGER NOT NULL,
+    settled_at    INTEGER,
+    CONSTRAINT revocations_request CHECK ((request IS NULL) = (key_id IS NULL))
+) STRICT;
+CREATE INDEX revocations_by_next ON revocations (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX revocations_by_connection ON revocations (connection_id);
+CREATE INDEX revocations_by_settling ON revocations (settled_at) WHERE settled_at IS NOT NULL;
+
+-- What happened to connections and profiles: one event for each episode. Never a secret.
+CREATE TABLE events (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    at            INTEGER NOT NULL,
+    kind          TEXT    NOT NULL CONSTRAINT events_kind CHECK
+                  (kind IN ('connected', 'needs_reauthorization', 'app_secret_rejected', 'healed', 'disconnected')),
+    connection_id INTEGER,
+    profile_id    INTEGER,
+    detail        TEXT    NOT NULL CONSTRAINT events_detail CHECK (json_valid(detail))
+) STRICT;
+CREATE INDEX events_by_time ON events (at);
+
+-- Addresses that want to hear of events.
+CREATE TABLE webhooks (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    url        TEXT    NOT NULL,
+    kinds      TEXT    NOT NULL,         -- of events, separated by spaces; empty: all
+    enabled    INTEGER NOT NULL CONSTRAINT webhooks_enabled CHECK (enabled IN (0, 1)),
+    key_id     TEXT    NOT NULL,
+    secret     BLOB    NOT NULL,         -- sealed: what deliveries are signed with
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- One event on its way to one webhook.
+CREATE TABLE deliveries (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook_id INTEGER NOT NULL CONSTRAINT deliveries_webhook REFERENCES webhooks ON DELETE CASCADE,
+    event_id   INTEGER NOT NULL CONSTRAINT deliveries_event REFERENCES events ON DELETE CASCADE,
+    status     TEXT    NOT NULL CONSTRAINT deliveries_status CHECK (status IN ('waiting', 'delivered', 'dead')),
+    attempts   INTEGER NOT NULL,
+    next_at    INTEGER,                  -- NULL: settled
+    result     TEXT,                     -- what came of the last attempt: `200`, `timeout` …
+    settled_at INTEGER
+) STRICT;
+CREATE INDEX deliveries_by_next ON deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
+CREATE INDEX deliveries_by_event ON deliveries (event_id);
+
+-- How often which caller was handed the token of which connection, by the hour.
+CREATE TABLE hand_outs (
+    connection_id INTEGER NOT NULL CONSTRAINT hand_outs_connection REFERENCES connections ON DELETE CASCADE,
+    actor         TEXT    NOT NULL,
+    hour          INTEGER NOT NULL,      -- when it began, unix milliseconds
+    count         INTEGER NOT NULL,
+    PRIMARY KEY (connection_id, actor, hour)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hand_outs_by_hour ON hand_outs (hour);
 
 -- Programs that use Grantry.
 CREATE TABLE client_applications (
@@ -146,6 +308,8 @@ CREATE TABLE client_applications (
     scopes      TEXT    NOT NULL,                   -- what its access tokens may do, separated by spaces
     created_at  INTEGER NOT NULL,
     modified_at INTEGER NOT NULL,
+    connections TEXT,                    -- ids separated by spaces: it sees no others; NULL: any
+    owner TEXT,                          -- it sees connections of this owner alone; NULL: anybody's
     CONSTRAINT client_applications_id UNIQUE (id),
     CONSTRAINT client_applications_name UNIQUE (name_folded)
 ) STRICT;

@@ -9,6 +9,8 @@ pub mod client_application;
 pub mod connection;
 pub mod customer;
 pub mod error;
+pub mod event;
+pub mod grant;
 pub mod profile;
 pub mod provider;
 pub mod secret;

@@ -13,10 +13,11 @@ use super::{OpenError, installation, quick_check, seal::Sealer};
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version that `schema.sql` has.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// `MIGRATIONS[n]` leads from version n + 1 to version n + 2.
-pub const MIGRATIONS: [&str; 1] = [include_str!("migrations/2_page_marks.sql")];
+pub const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/2_page_marks.sql"), include_str!("migrations/3_grants.sql")];
 
 /// Brings the database to [`VERSION`], in one transaction.
 pub(super) fn run(connection: &mut Connection, path: &Path, sealer: &Sealer, now: i64) -> Result<(), OpenError> {

@@ -226,7 +226,9 @@ fn schema(db: &Connection) -> Vec<String> {
     let comment = regex_lite::Regex::new("--[^\n]*").unwrap();
     let mut all = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     let all = all.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap);
-    all.map(|sql| comment.replace_all(&sql, "").split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    let folded = |sql: String| comment.replace_all(&sql, "").split_whitespace().collect::<Vec<_>>().join(" ");
+    // A column that a migration adds stands on the last line, before its comma or bracket.
+    all.map(|sql| folded(sql).replace(" ,", ",").replace(" )", ")")).collect()
 }
 
 #[test]
@@ -238,7 +240,10 @@ fn the_first_schema_and_all_migrations_make_the_present_one() {
         old.execute_batch(migration).unwrap();
     }
     new.execute_batch(SCHEMA).unwrap();
-    assert_eq!(schema(&old), schema(&new));
+    for (old, new) in schema(&old).into_iter().zip(schema(&new)) {
+        assert_eq!(old, new);
+    }
+    assert_eq!(schema(&old).len(), schema(&new).len());
     assert_eq!(i64::try_from(MIGRATIONS.len()).unwrap() + 1, VERSION);
 }
 
