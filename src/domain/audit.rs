@@ -29,6 +29,18 @@ pub enum Deed {
     LoggedOut,
     /// A setup link made.
     SetupLinkMade,
+    /// A refresh asked for by hand.
+    Refreshed,
+    /// An access token of a provider handed out, the first time in an hour.
+    TokenHandedOut,
+    /// A token revoked at its provider, or given up.
+    Revoked,
+    /// A link made by which an account can be connected.
+    LinkMade,
+    /// An account connected.
+    Connected,
+    /// A profile tried at its provider.
+    Checked,
 }
 
 impl Deed {
@@ -48,6 +60,12 @@ impl Deed {
             Self::LoggedIn => "logged_in",
             Self::LoggedOut => "logged_out",
             Self::SetupLinkMade => "setup_link_made",
+            Self::Refreshed => "refreshed",
+            Self::TokenHandedOut => "token_handed_out",
+            Self::Revoked => "revoked",
+            Self::LinkMade => "link_made",
+            Self::Connected => "connected",
+            Self::Checked => "checked",
         }
     }
 }

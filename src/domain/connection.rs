@@ -31,6 +31,12 @@ pub struct Connection {
     pub lost_at: Option<Timestamp>,
     /// Why.
     pub lost_reason: Option<String>,
+    /// The account at the provider, as its user info tells.
+    pub account_id: Option<String>,
+    /// What people know that account by.
+    pub account_label: Option<String>,
+    /// What was asked for; `None`: the provider's default.
+    pub scopes: Option<Vec<String>>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

@@ -66,6 +66,14 @@ pub enum Error {
         /// When it makes sense to come back.
         retry_after: Duration,
     },
+    /// There is no access token to hand out.
+    #[error("no token: {why:?}")]
+    NoToken {
+        /// Why.
+        why: super::grant::NoToken,
+        /// Where somebody can mend it by connecting the account.
+        connect_url: Option<String>,
+    },
     /// A mistake of ours. The text is for the log and leaves the process nowhere else.
     #[error("internal: {0}")]
     Internal(String),
@@ -188,6 +196,8 @@ pub enum Why {
     AndMore,
     /// The customer already has another profile of this provider.
     OtherAssigned,
+    /// Only a hash is kept of the secret that would be needed.
+    OnlyHashed,
 }
 
 /// Why a credential was turned down. Says nothing about which part of it was wrong.

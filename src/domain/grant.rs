@@ -147,3 +147,37 @@ impl Grant {
         self.expires_at.map(|end| end.0 - self.issued_at.0)
     }
 }
+
+/// Why there is no access token to hand out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoToken {
+    /// Nobody has connected an account yet.
+    NotConnected,
+    /// The grant is gone: somebody has to authorise again.
+    NeedsReauthorization,
+    /// The provider turns down the profile's client id or secret.
+    AppSecretRejected,
+    /// The provider, or the way to it, is out.
+    ProviderUnavailable {
+        /// When it makes sense to come back.
+        retry_after: std::time::Duration,
+    },
+    /// The provider's tokens never live as long as the caller needs one.
+    TooShortLived {
+        /// How long they live, in seconds.
+        lifetime_s: i64,
+    },
+}
+
+impl NoToken {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::NeedsReauthorization => "needs_reauthorization",
+            Self::AppSecretRejected => "app_secret_rejected",
+            Self::ProviderUnavailable { .. } => "provider_unavailable",
+            Self::TooShortLived { .. } => "token_too_short_lived",
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::domain::{
 const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
 
 const SELECT: &str = "SELECT id, name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,
-    status, authorized_at, lost_at, lost_reason, created_at, updated_at FROM connections";
+    status, authorized_at, lost_at, lost_reason, created_at, updated_at, account_id, account_label, scopes FROM connections";
 
 fn connection(row: &Row<'_>) -> rusqlite::Result<Connection> {
     Ok(Connection {
@@ -34,6 +34,11 @@ fn connection(row: &Row<'_>) -> rusqlite::Result<Connection> {
         lost_reason: row.get(12)?,
         created_at: Timestamp(row.get(13)?),
         updated_at: Timestamp(row.get(14)?),
+        account_id: row.get(15)?,
+        account_label: row.get(16)?,
+        scopes: row
+            .get::<_, Option<String>>(17)?
+            .map(|words| words.split_ascii_whitespace().map(str::to_owned).collect()),
     })
 }
 
@@ -115,6 +120,44 @@ fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
         .prepare_cached("UPDATE connections SET input_key_id = ?2, input_sealed = ?3 WHERE id = ?1")?
         .execute(params![id, sealed.key_id, sealed.bytes])?;
     Ok(())
+}
+
+/// The values entered with a connection, a JSON object. `Internal` when they do not open.
+pub fn input(read: &Read<'_>, id: i64) -> Result<Option<Secret>> {
+    let sql = "SELECT input_key_id, input_sealed FROM connections WHERE id = ?1 AND input_sealed IS NOT NULL";
+    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| {
+        Ok(super::seal::Sealed { key_id: row.get(0)?, bytes: row.get(1)? })
+    });
+    let Some(sealed) = found.optional()? else { return Ok(None) };
+    read.sealer.open(INPUT, &id.to_string(), &sealed).map(Some)
+}
+
+/// Marks a connection as authorised, for this account where it is known.
+pub fn authorize(tx: &Tx<'_>, id: i64, account: Option<(&str, Option<&str>)>, scopes: Option<&[String]>) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE connections SET status = 'success', authorized_at = ?2, lost_at = NULL, lost_reason = NULL,
+                updated_at = ?2, account_id = coalesce(?3, account_id), account_label = coalesce(?4, account_label),
+                scopes = coalesce(?5, scopes)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            tx.now.0,
+            account.map(|(id, _)| id),
+            account.and_then(|(_, label)| label),
+            scopes.map(|scopes| scopes.join(" "))
+        ])?;
+    Ok(())
+}
+
+/// The connections of a profile that are authorised, of one owner or of everybody, by id.
+pub fn authorized(read: &Read<'_>, profile_id: i64, owner: Option<&str>) -> Result<Vec<i64>> {
+    let mut statement = read.conn.prepare_cached(
+        "SELECT id FROM connections WHERE profile_id = ?1 AND status = 'success' AND (?2 IS NULL OR owner = ?2) ORDER BY id",
+    )?;
+    let rows = statement.query_map(params![profile_id, owner], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Removes a connection that no other was made from.

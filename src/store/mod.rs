@@ -11,11 +11,16 @@ pub mod audit;
 pub mod client_applications;
 pub mod connections;
 pub mod customers;
+pub mod events;
+pub mod grants;
+pub mod hand_outs;
 pub mod installation;
 pub mod migrate;
 pub mod pages;
 pub mod profiles;
 pub mod providers;
+pub mod refreshes;
+pub mod revocations;
 pub mod seal;
 pub mod users;
 mod writer;
@@ -232,6 +237,11 @@ impl Db {
     /// Hands `f` to the writer thread without waiting; for marks such as "last used" that nobody would miss.
     pub fn note(&self, f: impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static) {
         self.inner.writer.note(f);
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.inner.clock)
     }
 
     /// What time it is.

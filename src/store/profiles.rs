@@ -244,3 +244,64 @@ pub fn unopenable(read: &Read<'_>) -> Result<Vec<(i64, String)>> {
     }
     Ok(found)
 }
+
+/// The client secrets of a profile that can be opened, the one that worked last first, with since when each is that one.
+pub fn live_secrets(read: &Read<'_>, id: i64) -> Result<Vec<(SecretKind, Timestamp, Secret)>> {
+    let mut statement = read.conn.prepare_cached(
+        "SELECT kind, created_at, key_id, sealed FROM profile_secrets
+         WHERE profile_id = ?1 AND kind IN ('current', 'next') AND sealed IS NOT NULL
+         ORDER BY coalesce(last_used_at, 0) DESC, kind",
+    )?;
+    let mut rows = statement.query([id])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind = if row.get::<_, String>(0)? == "next" { SecretKind::Next } else { SecretKind::Current };
+        let sealed = Sealed { key_id: row.get(2)?, bytes: row.get(3)? };
+        found.push((kind, Timestamp(row.get(1)?), read.sealer.open(SEALED, &seal_row(id, kind), &sealed)?));
+    }
+    Ok(found)
+}
+
+/// Notes that the provider took a secret, to the minute.
+pub fn secret_used(tx: &Tx<'_>, id: i64, kind: SecretKind) -> Result<()> {
+    let sql = "UPDATE profile_secrets SET last_used_at = ?3
+               WHERE profile_id = ?1 AND kind = ?2 AND coalesce(last_used_at, 0) <= ?3 - 60000";
+    tx.conn.prepare_cached(sql)?.execute(params![id, kind.as_str(), tx.now.0])?;
+    Ok(())
+}
+
+/// Whether the provider turns down the credentials of a profile.
+pub fn is_rejected(read: &Read<'_>, id: i64) -> Result<bool> {
+    let sql = "SELECT rejected_at IS NOT NULL FROM profiles WHERE id = ?1";
+    Ok(read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+/// Until when a profile whose credentials are turned down is not tried; `None`: they are not turned down.
+pub fn rejected_until(read: &Read<'_>, id: i64) -> Result<Option<Timestamp>> {
+    let sql = "SELECT rejected_until FROM profiles WHERE id = ?1 AND rejected_at IS NOT NULL";
+    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    Ok(found.flatten().map(Timestamp))
+}
+
+/// Notes that the provider turns down the credentials of a profile; answers whether that is new, and when to try again: in
+/// `first_ms`, and twice as long each time up to `most_ms`.
+pub fn reject(tx: &Tx<'_>, id: i64, why: &str, first_ms: i64, most_ms: i64) -> Result<(bool, Timestamp)> {
+    let known: Option<(i64, i64)> = tx
+        .conn
+        .prepare_cached("SELECT rejected_at, rejected_until FROM profiles WHERE id = ?1 AND rejected_at IS NOT NULL")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // As long again as it has been turned down already.
+    let wait = known.map_or(first_ms, |(since, _)| (tx.now.0 - since).clamp(first_ms, most_ms));
+    let until = match known {
+        // Others of the same profile come back with the same news.
+        Some((_, until)) if until > tx.now.0 => until,
+        _ => tx.now.0.saturating_add(wait),
+    };
+    tx.conn
+        .prepare_cached(
+            "UPDATE profiles SET rejected_at = coalesce(rejected_at, ?2), rejected_why = ?3, rejected_until = ?4 WHERE id = ?1",
+        )?
+        .execute(params![id, tx.now.0, why, until])?;
+    Ok((known.is_none(), Timestamp(until)))
+}

@@ -1,0 +1,103 @@
+//! What it takes to speak to a provider for a connection: the app's registration there, with every blank filled in.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::providers;
+use crate::{
+    domain::{
+        Error, Result, Secret, Timestamp, Why,
+        connection::Connection,
+        profile::{Profile, SecretKind},
+    },
+    oauth::{
+        catalogue::{ClientAuth, Resolved},
+        wire::Client,
+    },
+    store::{self, Read},
+};
+
+/// A profile at its provider, for one connection's variables.
+#[derive(Debug, Clone)]
+pub(super) struct Registration {
+    /// The profile.
+    pub profile: Profile,
+    /// The provider, every template filled.
+    pub provider: Resolved,
+    /// The live client secrets, the one that worked last first; empty for a public client.
+    pub secrets: Vec<LiveSecret>,
+    /// Until when the provider is not asked, because it turned the secrets down.
+    pub rejected_until: Option<Timestamp>,
+}
+
+/// A client secret that may be sent.
+#[derive(Debug, Clone)]
+pub(super) struct LiveSecret {
+    /// Which one.
+    pub kind: SecretKind,
+    /// Since when it is that one: tells whether it is still the same.
+    pub since: Timestamp,
+    /// The secret.
+    pub secret: Secret,
+}
+
+impl Registration {
+    /// The registration of a profile with these values for its provider's variables.
+    pub(super) fn of_profile(read: &Read<'_>, profile_id: i64, variables: &BTreeMap<String, String>) -> Result<Self> {
+        let profile = store::profiles::get(read, profile_id)?;
+        let (entry, _) = providers::find(read, &profile.provider)?
+            .ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
+        let parameters = match store::profiles::open_secret(read, profile_id, SecretKind::Parameters)? {
+            Some(text) => strings(&text),
+            None => BTreeMap::new(),
+        };
+        // What is said of one account goes before what is said of the app.
+        let mut values = parameters.clone();
+        values.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let provider = entry.resolve(&values, &parameters)?;
+        let mut secrets = Vec::new();
+        if provider.client_auth() != ClientAuth::None {
+            secrets = store::profiles::live_secrets(read, profile_id)?
+                .into_iter()
+                .map(|(kind, since, secret)| LiveSecret { kind, since, secret })
+                .collect();
+            if secrets.is_empty() {
+                return Err(Error::invalid("custom_oauth_profile_id", Why::OnlyHashed));
+            }
+        }
+        let rejected_until = store::profiles::rejected_until(read, profile_id)?;
+        Ok(Self { profile, provider, secrets, rejected_until })
+    }
+
+    /// The registration that a connection uses.
+    pub(super) fn of_connection(read: &Read<'_>, connection: &Connection) -> Result<Self> {
+        let input = store::connections::input(read, connection.id)?;
+        let variables = input.as_ref().map(strings).unwrap_or_default();
+        Self::of_profile(read, connection.profile_id, &variables)
+    }
+
+    /// The client as it shows itself with a secret.
+    pub(super) fn client(&self, secret: Option<&LiveSecret>) -> Client {
+        Client {
+            id: self.profile.client_id.as_str().to_owned(),
+            secret: secret.map(|live| live.secret.clone()),
+        }
+    }
+
+    /// The client with the secret that worked last.
+    pub(super) fn first_client(&self) -> Client {
+        self.client(self.secrets.first())
+    }
+}
+
+/// The texts and numbers of a JSON object: what can stand in a URL.
+pub(super) fn strings(object: &Secret) -> BTreeMap<String, String> {
+    let fields: Map<String, Value> = serde_json::from_str(object.expose()).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}

@@ -1,0 +1,126 @@
+//! Ending grants at their providers (RFC 7009): queued in the transaction that ends them here, sent in the background,
+//! tried again while a provider is down. Here the tokens are gone at once in any case.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+
+use super::{App, refresh::flight::random_below, registration::Registration};
+use crate::{
+    domain::{Result, Secret, Timestamp, audit::Deed},
+    oauth::wire::{RevocationOutcome, RevocationRequest, TokenHint},
+    store::{self, Read, Tx},
+};
+
+/// So many are sent at once.
+const PARALLEL: usize = 4;
+/// A batch.
+const BATCH: usize = 32;
+/// A provider has so long to answer.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// After so many attempts, about two days, nobody tries any more.
+const MOST_ATTEMPTS: u32 = 14;
+const FIRST_PAUSE_MS: i64 = 5_000;
+const LAST_PAUSE_MS: i64 = 6 * 60 * 60 * 1000;
+
+/// What becomes of a grant's tokens at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// They will be revoked in the background.
+    Queued,
+    /// The provider has no way to revoke them, or we cannot speak to it.
+    Impossible,
+    /// There was nothing to revoke.
+    Nothing,
+}
+
+/// Queues the revocation of tokens: the refresh token first, as many providers end the access token with it.
+pub(super) fn queue(
+    tx: &Tx<'_>,
+    connection_id: i64,
+    registration: &Registration,
+    refresh: Option<&Secret>,
+    access: Option<&Secret>,
+) -> Result<Revocation> {
+    let mut done = Revocation::Nothing;
+    for (token, hint, word) in
+        [(refresh, TokenHint::Refresh, "refresh_token"), (access, TokenHint::Access, "access_token")]
+    {
+        let Some(token) = token else { continue };
+        match registration.provider.revocation(&registration.first_client(), token, hint) {
+            Some(request) => {
+                store::revocations::insert(tx, connection_id, word, &request.to_secret())?;
+                done = Revocation::Queued;
+            }
+            None => {
+                store::revocations::insert_settled(tx, connection_id, word, "unsupported")?;
+                if done == Revocation::Nothing {
+                    done = Revocation::Impossible;
+                }
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Takes a connection's tokens away and queues their revocation.
+pub(super) fn end_grant(tx: &Tx<'_>, connection_id: i64) -> Result<Revocation> {
+    // What does not open any more cannot be revoked, and goes all the same.
+    let Ok(found) = store::grants::find_with_tokens(tx, connection_id) else {
+        store::grants::delete(tx, connection_id)?;
+        return Ok(Revocation::Impossible);
+    };
+    let Some((_, tokens)) = found else { return Ok(Revocation::Nothing) };
+    store::grants::delete(tx, connection_id)?;
+    let connection = store::connections::get(tx, connection_id)?;
+    let Ok(registration) = Registration::of_connection(tx, &connection) else {
+        store::revocations::insert_settled(tx, connection_id, "refresh_token", "misconfigured")?;
+        return Ok(Revocation::Impossible);
+    };
+    queue(tx, connection_id, &registration, tokens.refresh.as_ref(), Some(&tokens.access))
+}
+
+impl App {
+    /// Sends the revocations that are due, and tells when the next one is.
+    pub(super) async fn revoke_due(&self) -> Result<Option<Timestamp>> {
+        let due = self.db.scan(|read: &Read<'_>| store::revocations::due(read, BATCH)).await?;
+        let full = due.len() == BATCH;
+        stream::iter(due)
+            .for_each_concurrent(PARALLEL, |waiting| async move {
+                let id = waiting.id;
+                if let Err(error) = self.revoke_one(waiting).await {
+                    tracing::warn!(revocation = id, %error, "what came of a revocation could not be written");
+                }
+            })
+            .await;
+        if full { Ok(Some(self.db.now())) } else { self.db.read(store::revocations::next_due) }
+    }
+
+    async fn revoke_one(&self, waiting: store::revocations::Waiting) -> Result<()> {
+        let (id, attempts) = (waiting.id, waiting.attempts);
+        let request = waiting.request.as_ref().and_then(RevocationRequest::from_secret);
+        let (result, again) = match &request {
+            None => ("unreadable".to_owned(), false),
+            Some(request) => match self.engine.revoke(request, DEADLINE).await {
+                RevocationOutcome::Revoked => ("revoked".to_owned(), false),
+                RevocationOutcome::Refused(error) => (error, false),
+                RevocationOutcome::TryAgain(error) => (error, attempts + 1 < MOST_ATTEMPTS),
+            },
+        };
+        let pause = FIRST_PAUSE_MS.saturating_mul(1 << attempts.min(20)).min(LAST_PAUSE_MS);
+        let spread = random_below(pause / 4)?;
+        let machine = self.machine("revocation");
+        self.db
+            .write(move |tx| {
+                let next_at = again.then(|| tx.now().plus_ms(pause + spread));
+                store::revocations::tried(tx, id, &result, next_at)?;
+                if next_at.is_none() {
+                    let detail = json!({"connection": waiting.connection_id, "result": result});
+                    super::audit(tx, &machine, Deed::Revoked, "revocation", id, &detail)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}

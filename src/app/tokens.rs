@@ -1,0 +1,137 @@
+//! Handing out access tokens. A token that is good for as long as the caller needs it is read and given; only where none
+//! is does anybody wait, and then for the one refresh under way.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{App, access::Caller, connections, refresh::Wanted};
+use crate::{
+    domain::{
+        Error, Result, Secret, Timestamp,
+        connection::{Connection, Status},
+        grant::{Blame, Grant, NoToken, Tokens},
+        user::Scope,
+    },
+    store::{self, Read},
+};
+
+/// A token is good for so long at least, where the caller says nothing: 60 seconds.
+pub const MIN_TTL_MS: i64 = 60 * 1000;
+/// Nobody needs a token for longer than this: 24 hours.
+pub const MOST_TTL_MS: i64 = 24 * 60 * 60 * 1000;
+/// A caller waits so long for a refresh. It goes on without it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An access token, as it is handed out.
+#[derive(Debug, Clone)]
+pub struct HandedOut {
+    /// The token.
+    pub access_token: Secret,
+    /// How it is to be shown: `Bearer` mostly.
+    pub token_type: String,
+    /// When it ends; `None`: nobody said.
+    pub expires_at: Option<Timestamp>,
+    /// In so many whole seconds.
+    pub expires_in_s: Option<i64>,
+    /// What was granted, as the provider wrote it.
+    pub scope: Option<String>,
+    /// What was kept of the provider's answer and callback (`instance_url`).
+    pub extra: Map<String, Value>,
+}
+
+struct Found {
+    connection: Connection,
+    grant: Option<(Grant, Tokens)>,
+    rejected: bool,
+    now: Timestamp,
+}
+
+impl App {
+    /// The access token of a connection, good for at least `min_ttl_ms`.
+    ///
+    /// `NoToken` says why there is none, in one of five ways; `Unavailable` when the database takes nothing.
+    pub async fn access_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<HandedOut> {
+        caller.need(Scope::ConnectionsToken)?;
+        let given = self.fresh_token(caller, id, min_ttl_ms).await;
+        self.metrics.handed_out(given.as_ref().err());
+        let (_, given) = given?;
+        self.count_hand_out(caller, id);
+        Ok(given)
+    }
+
+    /// The same without counting, with the connection: for what uses a token on a caller's behalf.
+    pub(super) async fn fresh_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<(Connection, HandedOut)> {
+        let look = || self.db.read(|read| find(read, caller, id));
+        let found = look()?;
+        if let Some(given) = hand_out(&found, min_ttl_ms)? {
+            return Ok((found.connection, given));
+        }
+        if refusal(&found, min_ttl_ms).is_none() {
+            self.refresh(id, Wanted::ForCaller(min_ttl_ms), PATIENCE).await?;
+        }
+        let found = look()?;
+        match hand_out(&found, min_ttl_ms)? {
+            Some(given) => Ok((found.connection, given)),
+            None => Err(self.no_token(caller, &found, min_ttl_ms).await),
+        }
+    }
+
+    async fn no_token(&self, caller: &Caller, found: &Found, min_ttl_ms: i64) -> Error {
+        let why = refusal(found, min_ttl_ms).unwrap_or_else(|| {
+            // Not before the next attempt; a minute is long enough to be told nothing.
+            let due = found.grant.as_ref().and_then(|(grant, _)| grant.due_at).unwrap_or(found.now);
+            let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
+            NoToken::ProviderUnavailable { retry_after: Duration::from_millis(wait.unsigned_abs()) }
+        });
+        let connect_url = match why {
+            NoToken::NotConnected | NoToken::NeedsReauthorization => {
+                self.connect_url(caller, found.connection.id).await.ok()
+            }
+            _ => None,
+        };
+        Error::NoToken { why, connect_url }
+    }
+}
+
+fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {
+    let connection = connections::of_caller(read, caller, None, id)?;
+    let rejected = store::profiles::is_rejected(read, connection.profile_id)?;
+    Ok(Found { connection, grant: store::grants::find_with_tokens(read, id)?, rejected, now: read.now() })
+}
+
+/// The token, where there is one that is good enough.
+fn hand_out(found: &Found, min_ttl_ms: i64) -> Result<Option<HandedOut>> {
+    let Some((grant, tokens)) = &found.grant else { return Ok(None) };
+    if found.connection.status != Some(Status::Success) || !grant.is_good_for(min_ttl_ms, found.now) {
+        return Ok(None);
+    }
+    let extra = serde_json::from_str(tokens.extra.expose()).map_err(|_| Error::internal("extra is no JSON"))?;
+    Ok(Some(HandedOut {
+        access_token: tokens.access.clone(),
+        token_type: grant.token_type.clone(),
+        expires_at: grant.expires_at,
+        expires_in_s: grant.expires_at.map(|end| (end.0 - found.now.0).max(0) / 1000),
+        scope: grant.scope.clone(),
+        extra,
+    }))
+}
+
+/// Why no refresh would help; `None`: one might.
+fn refusal(found: &Found, min_ttl_ms: i64) -> Option<NoToken> {
+    let grant = match (&found.connection.status, &found.grant) {
+        (Some(Status::Failed), _) => return Some(NoToken::NeedsReauthorization),
+        (Some(Status::Success), Some((grant, _))) => grant,
+        _ => return Some(NoToken::NotConnected),
+    };
+    if found.rejected || (grant.blame == Some(Blame::App) && grant.due_at.is_some_and(|at| at > found.now)) {
+        return Some(NoToken::AppSecretRejected);
+    }
+    // Where a new one would live no longer than this one did, there is no point in asking for it.
+    match grant.lifetime_ms() {
+        Some(life) if life < min_ttl_ms && grant.is_good_for(life / 2, found.now) => {
+            Some(NoToken::TooShortLived { lifetime_s: life / 1000 })
+        }
+        _ => None,
+    }
+}

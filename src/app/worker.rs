@@ -1,0 +1,151 @@
+//! The engine thread: refreshes, revocations and whatever else talks to others in the background.
+//!
+//! It has a runtime of its own, so that what it began is finished whoever asked for it and went away.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{JoinHandle, ThreadId},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::Notify};
+
+use super::App;
+
+/// It looks at least so often, whatever is due.
+const ROUND: Duration = Duration::from_secs(15);
+/// Two looks are at least so far apart, so that a long queue does not make it spin.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// The engine thread.
+pub struct Worker {
+    handle: Handle,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    id: ThreadId,
+}
+
+struct Shared {
+    wake: Notify,
+    stopping: AtomicBool,
+    under_way: AtomicUsize,
+    idle: Notify,
+    /// By the clock that no one sets.
+    last_round: Mutex<Instant>,
+}
+
+/// Counts what is under way, also when it panics or is dropped.
+struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.idle.notify_waiters();
+    }
+}
+
+impl Worker {
+    /// Starts the thread for the app that is about to be there.
+    pub(super) fn start(app: Weak<App>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let shared = Arc::new(Shared {
+            wake: Notify::new(),
+            stopping: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
+            idle: Notify::new(),
+            last_round: Mutex::new(Instant::now()),
+        });
+        let thread = {
+            let shared = Arc::clone(&shared);
+            let work = move || runtime.block_on(shared.rounds(&app));
+            std::thread::Builder::new().name("engine".to_owned()).spawn(work)?
+        };
+        let id = thread.thread().id();
+        Ok(Self { handle, shared, thread: Mutex::new(Some(thread)), id })
+    }
+
+    /// Does something on the engine thread. It is waited for at the end, for as long as there is time.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.under_way.fetch_add(1, Ordering::SeqCst);
+        let under_way = UnderWay(Arc::clone(&self.shared));
+        drop(self.handle.spawn(async move {
+            let _under_way = under_way;
+            work.await;
+        }));
+    }
+
+    /// Makes it look at what is due now.
+    pub(super) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Whether nothing new is to be begun.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has looked within the last three rounds.
+    pub fn is_running(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_round = self.shared.last_round.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished()) && last_round.elapsed() < 3 * ROUND
+    }
+
+    /// Begins nothing more, and waits for what is under way, at most `within`.
+    pub(super) async fn finish(&self, within: Duration) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.wake();
+        let idle = async {
+            loop {
+                let changed = self.shared.idle.notified();
+                if self.shared.under_way.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                // The notice may come between the look and the wait.
+                drop(tokio::time::timeout(Duration::from_millis(50), changed).await);
+            }
+        };
+        drop(tokio::time::timeout(within, idle).await);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.wake();
+        // The last owner may be a task on the thread itself, which cannot wait for its own end.
+        if std::thread::current().id() != self.id
+            && let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    async fn rounds(&self, app: &Weak<App>) {
+        let mut begun = false;
+        while !self.stopping.load(Ordering::SeqCst) {
+            *self.last_round.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            let wait = match app.upgrade() {
+                Some(app) => {
+                    if !begun {
+                        app.resume_refreshes().await;
+                        begun = true;
+                    }
+                    app.background_round().await
+                }
+                // Not there yet, or gone: whoever drops it wakes us.
+                None => BREATH,
+            };
+            let wait = wait.clamp(BREATH, ROUND);
+            drop(tokio::time::timeout(wait, self.wake.notified()).await);
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Grants: what providers gave us. The secrets of one are sealed together, so that they change together.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Read, Tx,
+    seal::{Column, Purpose, Sealed},
+};
+use crate::domain::{
+    Error, Result, Secret, Timestamp,
+    grant::{Blame, Grant, GrantType, Tokens},
+};
+
+const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
+
+const COLUMNS: &str = "g.connection_id, g.grant_type, g.version, g.token_type, g.scope, g.granted_at, g.issued_at,
+    g.expires_at, g.refresh_token, g.refresh_issued_at, g.refresh_expires_at, g.rotates, g.due_at, g.uncertain_at,
+    g.failures, g.blame, g.last_attempt_at, g.last_result, g.last_refreshed_at, g.skew_ms, g.handed_out, g.handed_out_at";
+
+/// The number of [`COLUMNS`]: what is selected behind them begins here.
+const BEHIND: usize = 22;
+
+fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
+    let time = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Timestamp));
+    Ok(Grant {
+        connection_id: row.get(0)?,
+        grant_type: GrantType::parse(&row.get::<_, String>(1)?).unwrap_or(GrantType::Imported),
+        version: row.get(2)?,
+        token_type: row.get(3)?,
+        scope: row.get(4)?,
+        granted_at: Timestamp(row.get(5)?),
+        issued_at: Timestamp(row.get(6)?),
+        expires_at: time(7)?,
+        refreshable: row.get(8)?,
+        refresh_issued_at: time(9)?,
+        refresh_expires_at: time(10)?,
+        rotates: row.get(11)?,
+        due_at: time(12)?,
+        uncertain_at: time(13)?,
+        failures: row.get(14)?,
+        blame: row.get::<_, Option<String>>(15)?.as_deref().and_then(Blame::parse),
+        last_attempt_at: time(16)?,
+        last_result: row.get(17)?,
+        last_refreshed_at: time(18)?,
+        skew_ms: row.get(19)?,
+        handed_out: row.get(20)?,
+        handed_out_at: time(21)?,
+    })
+}
+
+/// The grant of a connection.
+pub fn find(read: &Read<'_>, connection_id: i64) -> Result<Option<Grant>> {
+    let sql = format!("SELECT {COLUMNS} FROM grants g WHERE g.connection_id = ?1");
+    Ok(read.conn.prepare_cached(&sql)?.query_row([connection_id], grant).optional()?)
+}
+
+/// The grant of a connection with its secrets. `Internal` when they do not open.
+pub fn find_with_tokens(read: &Read<'_>, connection_id: i64) -> Result<Option<(Grant, Tokens)>> {
+    let sql = format!("SELECT {COLUMNS}, g.key_id, g.sealed FROM grants g WHERE g.connection_id = ?1");
+    let found = read.conn.prepare_cached(&sql)?.query_row([connection_id], |row| {
+        Ok((grant(row)?, Sealed { key_id: row.get(BEHIND)?, bytes: row.get(BEHIND + 1)? }))
+    });
+    let Some((grant, sealed)) = found.optional()? else { return Ok(None) };
+    let text = read.sealer.open(SEALED, &connection_id.to_string(), &sealed)?;
+    Ok(Some((grant, parse(&text)?)))
+}
+
+/// The form in which the secrets are sealed.
+fn text(tokens: &Tokens) -> Result<Secret> {
+    let extra: Value = serde_json::from_str(tokens.extra.expose()).map_err(|_| Error::internal("extra is no JSON"))?;
+    let text = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    let value = json!({
+        "access": tokens.access.expose(),
+        "refresh": text(&tokens.refresh),
+        "previous": text(&tokens.previous),
+        "extra": extra,
+    });
+    Ok(Secret::new(value.to_string()))
+}
+
+fn parse(text: &Secret) -> Result<Tokens> {
+    // The parser's own words could hold a piece of a secret.
+    let mut fields: Map<String, Value> =
+        serde_json::from_str(text.expose()).map_err(|_| Error::internal("a grant's secrets are malformed"))?;
+    let mut take = |name: &str| match fields.remove(name) {
+        Some(Value::String(text)) => Some(Secret::new(text)),
+        _ => None,
+    };
+    Ok(Tokens {
+        access: take("access").ok_or_else(|| Error::internal("a grant without an access token"))?,
+        refresh: take("refresh"),
+        previous: take("previous"),
+        extra: Secret::new(fields.remove("extra").unwrap_or_else(|| json!({})).to_string()),
+    })
+}
+
+/// What a provider gave us, ready to be kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// How it came; a refresh leaves that as it is.
+    pub grant_type: GrantType,
+    /// The secrets.
+    pub tokens: Tokens,
+    /// How the access token is to be shown.
+    pub token_type: String,
+    /// What was granted.
+    pub scope: Option<String>,
+    /// When it came.
+    pub issued_at: Timestamp,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// When to refresh next.
+    pub due_at: Option<Timestamp>,
+    /// The provider's clock less ours.
+    pub skew_ms: Option<i64>,
+}
+
+/// Keeps a grant that somebody has just given, in the place of any before.
+pub fn put(tx: &Tx<'_>, connection_id: i64, kept: &Kept) -> Result<()> {
+    let sealed = tx.sealer.seal(SEALED, &connection_id.to_string(), &text(&kept.tokens)?)?;
+    let refresh_issued_at = kept.tokens.refresh.is_some().then_some(kept.issued_at.0);
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, scope, granted_at,
+                issued_at, expires_at, refresh_token, refresh_issued_at, refresh_expires_at, rotates, due_at, failures,
+                skew_ms, handed_out)
+             VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, ?13, 0)
+             ON CONFLICT (connection_id) DO UPDATE SET grant_type = excluded.grant_type, version = version + 1,
+                key_id = excluded.key_id, sealed = excluded.sealed, token_type = excluded.token_type,
+                scope = excluded.scope, granted_at = excluded.granted_at, issued_at = excluded.issued_at,
+                expires_at = excluded.expires_at, refresh_token = excluded.refresh_token,
+                refresh_issued_at = excluded.refresh_issued_at, refresh_expires_at = excluded.refresh_expires_at,
+                due_at = excluded.due_at, uncertain_at = NULL, failures = 0, blame = NULL, last_result = NULL,
+                skew_ms = excluded.skew_ms",
+        )?
+        .execute(params![
+            connection_id,
+            kept.grant_type.as_str(),
+            sealed.key_id,
+            sealed.bytes,
+            kept.token_type,
+            kept.scope,
+            kept.issued_at.0,
+            kept.expires_at.map(|at| at.0),
+            kept.tokens.refresh.is_some(),
+            refresh_issued_at,
+            kept.refresh_expires_at.map(|at| at.0),
+            kept.due_at.map(|at| at.0),
+            kept.skew_ms,
+        ])?;
+    Ok(())
+}
+
+/// Keeps what a refresh of this version of a grant brought; answers whether the grant still had that version.
+pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated: bool) -> Result<bool> {
+    let sealed = tx.sealer.seal(SEALED, &connection_id.to_string(), &text(&kept.tokens)?)?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE grants SET version = version + 1, key_id = ?3, sealed = ?4, token_type = ?5,
+                scope = coalesce(?6, scope), issued_at = ?7, expires_at = ?8, refresh_token = ?9,
+                refresh_issued_at = CASE WHEN ?9 THEN ?7 END, refresh_expires_at = coalesce(?10, refresh_expires_at),
+                rotates = rotates OR ?11, due_at = ?12, uncertain_at = NULL, failures = 0, blame = NULL,
+                last_attempt_at = ?7, last_result = 'refreshed', last_refreshed_at = ?7,
+                skew_ms = coalesce(?13, skew_ms)
+             WHERE connection_id = ?1 AND version = ?2",
+        )?
+        .execute(params![
+            connection_id,
+            version,
+            sealed.key_id,
+            sealed.bytes,
+            kept.token_type,
+            kept.scope,
+            kept.issued_at.0,
+            kept.expires_at.map(|at| at.0),
+            kept.tokens.refresh.is_some(),
+            kept.refresh_expires_at.map(|at| at.0),
+            rotated,
+            kept.due_at.map(|at| at.0),
+            kept.skew_ms,
+        ])?;
+    Ok(changed == 1)
+}
+
+/// What is noted when a refresh has failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Who is to blame.
+    pub blame: Blame,
+    /// What came of it, in a word.
+    pub result: String,
+    /// When to try again; `None`: not by itself.
+    pub due_at: Option<Timestamp>,
+    /// Whether the provider may have changed the refresh token all the same.
+    pub uncertain: bool,
+}
+
+/// Notes that a refresh of this version of a grant has failed; answers whether the grant still had that version.
+pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) -> Result<bool> {
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE grants SET failures = failures + 1, blame = ?3, last_result = ?4, last_attempt_at = ?5, due_at = ?6,
+                uncertain_at = CASE WHEN ?7 THEN coalesce(uncertain_at, ?5) ELSE uncertain_at END
+             WHERE connection_id = ?1 AND version = ?2",
+        )?
+        .execute(params![
+            connection_id,
+            version,
+            failure.blame.as_str(),
+            failure.result,
+            tx.now.0,
+            failure.due_at.map(|at| at.0),
+            failure.uncertain
+        ])?;
+    Ok(changed == 1)
+}
+
+/// Sets when a grant is to be refreshed next.
+pub fn schedule(tx: &Tx<'_>, connection_id: i64, due_at: Option<Timestamp>) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET due_at = ?2 WHERE connection_id = ?1")?
+        .execute(params![connection_id, due_at.map(|at| at.0)])?;
+    Ok(())
+}
+
+/// Puts off a grant that waits for its profile's secret: it is the app's fault, and no attempt was made.
+pub fn wait_for_app(tx: &Tx<'_>, connection_id: i64, due_at: Timestamp) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET due_at = ?2, blame = 'app' WHERE connection_id = ?1")?
+        .execute(params![connection_id, due_at.0])?;
+    Ok(())
+}
+
+/// Removes a grant.
+pub fn delete(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    tx.conn.prepare_cached("DELETE FROM grants WHERE connection_id = ?1")?.execute([connection_id])?;
+    Ok(())
+}
+
+/// A grant that is due, and the profile that it was made through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The connection.
+    pub connection_id: i64,
+    /// Its profile.
+    pub profile_id: i64,
+}
+
+/// Up to `limit` grants that are due, the most overdue first, none of these profiles.
+pub fn due(read: &Read<'_>, busy_profiles: &[i64], limit: usize) -> Result<Vec<Due>> {
+    let mut statement = read.conn.prepare_cached(
+        "SELECT g.connection_id, c.profile_id FROM grants g JOIN connections c ON c.id = g.connection_id
+         WHERE g.due_at <= ?1 AND c.profile_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY g.due_at LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![read.now.0, json!(busy_profiles).to_string(), limit], |row| {
+        Ok(Due { connection_id: row.get(0)?, profile_id: row.get(1)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When the next grant that is not due yet will be.
+pub fn next_due(read: &Read<'_>) -> Result<Option<Timestamp>> {
+    let sql = "SELECT due_at FROM grants WHERE due_at > ?1 ORDER BY due_at LIMIT 1";
+    let next = read.conn.prepare_cached(sql)?.query_row([read.now.0], |row| row.get(0));
+    Ok(next.optional()?.map(Timestamp))
+}
+
+/// How many grants of a profile there are.
+pub fn count_of_profile(read: &Read<'_>, profile_id: i64) -> Result<u64> {
+    let sql = "SELECT count(*) FROM grants g JOIN connections c ON c.id = g.connection_id WHERE c.profile_id = ?1";
+    Ok(read.conn.prepare_cached(sql)?.query_row([profile_id], |row| row.get(0))?)
+}
+
+/// How many connections of a profile have a grant for this account, other than this connection.
+pub fn count_of_account(read: &Read<'_>, profile_id: i64, account_id: &str, other_than: i64) -> Result<u64> {
+    let sql = "SELECT count(*) FROM connections c JOIN grants g ON g.connection_id = c.id
+               WHERE c.profile_id = ?1 AND c.account_id = ?2 AND c.id <> ?3 AND c.status = 'success'";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, account_id, other_than], |row| row.get(0))?)
+}
+
+/// Makes every grant due whose access token came after now: somebody has set the clock back, and nobody knows when it ends.
+pub fn distrust_the_future(tx: &Tx<'_>, tolerance_ms: i64) -> Result<u64> {
+    let sql = "UPDATE grants SET due_at = ?1 WHERE issued_at > ?1 + ?2 AND (refresh_token OR grant_type = 'client_credentials')";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![tx.now.0, tolerance_ms])? as u64)
+}
+
+/// Connections whose grant does not open, by id.
+pub fn unopenable(read: &Read<'_>) -> Result<Vec<i64>> {
+    let mut statement = read.conn.prepare("SELECT connection_id, key_id, sealed FROM grants ORDER BY connection_id")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let sealed = Sealed { key_id: row.get(1)?, bytes: row.get(2)? };
+        if read.sealer.open(SEALED, &id.to_string(), &sealed).is_err() {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
