@@ -11,6 +11,7 @@ pub mod audit;
 pub mod client_applications;
 pub mod connections;
 pub mod customers;
+pub mod events;
 pub mod installation;
 pub mod migrate;
 pub mod pages;
