@@ -1,4 +1,4 @@
-//! What has to be done from time to time: expired sessions, links and tokens go.
+//! What has to be done from time to time: expired sessions, links and tokens go, and old events.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -14,6 +14,11 @@ use crate::{
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_mins(1);
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Events are kept so long.
+const EVENTS_MS: i64 = 90 * DAY_MS;
+/// What was delivered is kept so long; what could not be is kept as long as its event.
+const DELIVERED_MS: i64 = 7 * DAY_MS;
 
 /// A thread that wakes up once a minute.
 pub struct Housekeeper {
@@ -74,7 +79,8 @@ impl Shared {
             let (begun, seen) = (Timestamp(now.0 - SESSION_LIFE_MS), Timestamp(now.0 - SESSION_IDLE_MS));
             db.note(move |tx| {
                 store::users::sweep(tx, begun, seen)?;
-                store::client_applications::sweep(tx)
+                store::client_applications::sweep(tx)?;
+                store::events::sweep(tx, now.plus_ms(-EVENTS_MS), now.plus_ms(-DELIVERED_MS))
             });
             stopped = self.changed.wait_timeout(stopped, ROUND).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -1,6 +1,8 @@
 //! What happens to connections and profiles, for those who want to hear of it. One event for each episode: a secret that
 //! is turned down a thousand times is turned down once.
 
+use super::Timestamp;
+
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
@@ -36,4 +38,47 @@ impl EventKind {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// From 1, ascending: a receiver can tell by it that it has seen the event.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// The connection that it is about.
+    pub connection: Option<ConnectionInEvent>,
+    /// The profile that it is about.
+    pub profile: Option<ProfileInEvent>,
+    /// Facts worth telling: a JSON object as text. Never a secret.
+    pub detail: String,
+}
+
+/// The connection of an event, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionInEvent {
+    /// From 1.
+    pub id: i64,
+    /// What it is called; `None`: it is gone.
+    pub name: Option<String>,
+    /// Whose account it is.
+    pub owner: Option<String>,
+    /// Its id in somebody else's system.
+    pub external_id: Option<String>,
+    /// The slug of its provider; `None`: it is gone.
+    pub provider: Option<String>,
+}
+
+/// The profile of an event, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileInEvent {
+    /// From 1.
+    pub id: i64,
+    /// What it is called; `None`: it is gone.
+    pub name: Option<String>,
+    /// The slug of its provider; `None`: it is gone.
+    pub provider: Option<String>,
 }

@@ -139,7 +139,8 @@ CREATE TABLE deliveries (
     result     TEXT,
     settled_at INTEGER
 ) STRICT;
-CREATE INDEX deliveries_by_next ON deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_by_next ON deliveries (webhook_id, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_by_settling ON deliveries (status, settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
 CREATE INDEX deliveries_by_event ON deliveries (event_id);
 
