@@ -2,26 +2,36 @@
 
 use serde_json::json;
 
-use super::{App, access::Caller, audit, providers};
+use super::{
+    App,
+    access::Caller,
+    audit, providers,
+    revocations::{Revocation, end_grant},
+};
 use crate::{
     domain::{
         Error, Noun, Result, Why,
         audit::Deed,
         connection::{Connection, Draft, Filter, Status},
         customer::Key,
+        event::EventKind,
         profile::Profile,
         user::Scope,
     },
-    store::{self, Read},
+    store::{self, Read, Tx},
 };
 
 /// What [`App::delete_access_tokens`] did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokensDeleted {
     /// The connectors that have a configuration of that name.
     pub connectors: Vec<String>,
     /// How many connections lost their tokens.
     pub connections: u64,
+    /// Of these, how many tell their provider, in the background.
+    pub revoking: u64,
+    /// And how many cannot, as the provider has no way to.
+    pub not_revocable: u64,
 }
 
 impl App {
@@ -105,10 +115,13 @@ impl App {
         self.db
             .write(move |tx| {
                 let connection = of_customer(tx, customer.as_ref(), id)?;
+                // Before its row goes: the tokens are ended at the provider as those of a disconnected one.
+                end_grant(tx, id)?;
                 store::connections::delete(tx, id)?;
                 audit(tx, &caller, Deed::Deleted, "connection", id, &json!({"name": connection.name.as_str()}))
             })
             .await
+            .inspect(|()| self.worker.wake())
     }
 
     /// Ends a connection's grant; the connection stays, and has to be authorised again. Safe to repeat.
@@ -118,13 +131,12 @@ impl App {
         self.db
             .write(move |tx| {
                 let connection = of_customer(tx, customer.as_ref(), id)?;
-                if connection.status == Some(Status::Success) {
-                    store::connections::lose(tx, id, "disconnected")?;
-                }
+                end(tx, &connection, "disconnected")?;
                 audit(tx, &caller, Deed::Disconnected, "connection", id, &json!({}))?;
                 store::connections::get(tx, id)
             })
             .await
+            .inspect(|_| self.worker.wake())
     }
 
     /// Ends the grants made through every profile of this name, of one owner or of everybody. The connections stay, and
@@ -143,10 +155,17 @@ impl App {
                 if profiles.is_empty() {
                     return Err(Error::not_found(Noun::Profile, &name));
                 }
-                let mut done = TokensDeleted { connectors: Vec::new(), connections: 0 };
+                let mut done = TokensDeleted::default();
                 for profile in profiles {
-                    let reason = "access tokens deleted";
-                    done.connections += store::connections::lose_all(tx, profile.id, owner.as_deref(), reason)?;
+                    for id in store::connections::authorized(tx, profile.id, owner.as_deref())? {
+                        let connection = store::connections::get(tx, id)?;
+                        done.connections += 1;
+                        match end(tx, &connection, "access tokens deleted")? {
+                            Revocation::Queued => done.revoking += 1,
+                            Revocation::Impossible => done.not_revocable += 1,
+                            Revocation::Nothing => {}
+                        }
+                    }
                     let detail = json!({"all_owners": owner.is_none()});
                     audit(tx, &caller, Deed::Disconnected, "profile", profile.id, &detail)?;
                     done.connectors.push(profile.provider);
@@ -154,7 +173,25 @@ impl App {
                 Ok(done)
             })
             .await
+            .inspect(|_| self.worker.wake())
     }
+}
+
+/// Ends a connection's grant here and, in the background, at its provider; one that was connected is lost by that.
+fn end(tx: &Tx<'_>, connection: &Connection, reason: &str) -> Result<Revocation> {
+    let revocation = end_grant(tx, connection.id)?;
+    if connection.status == Some(Status::Success) {
+        store::connections::lose(tx, connection.id, reason)?;
+        let detail = json!({"reason": reason});
+        let (id, profile_id) = (Some(connection.id), Some(connection.profile_id));
+        store::events::insert(tx, EventKind::Disconnected, id, profile_id, &detail)?;
+    }
+    Ok(revocation)
+}
+
+/// A connection as a caller may see it.
+pub(super) fn of_caller(read: &Read<'_>, _: &Caller, customer: Option<&Key>, id: i64) -> Result<Connection> {
+    of_customer(read, customer, id)
 }
 
 fn of_customer(read: &Read<'_>, customer: Option<&Key>, id: i64) -> Result<Connection> {

@@ -80,6 +80,8 @@ impl Shared {
             db.note(move |tx| {
                 store::users::sweep(tx, begun, seen)?;
                 store::client_applications::sweep(tx)?;
+                store::revocations::sweep(tx, now.plus_ms(-EVENTS_MS))?;
+                store::hand_outs::sweep(tx, now.plus_ms(-EVENTS_MS))?;
                 store::events::sweep(tx, now.plus_ms(-EVENTS_MS), now.plus_ms(-DELIVERED_MS))
             });
             stopped = self.changed.wait_timeout(stopped, ROUND).unwrap_or_else(PoisonError::into_inner).0;

@@ -11,15 +11,26 @@ pub mod connections;
 pub mod credential;
 pub mod customers;
 pub mod document;
+mod failpoint;
+mod hand_outs;
 pub mod hashing;
 pub mod housekeeping;
 pub mod keys;
 pub mod load;
+pub mod metrics;
 pub mod profiles;
 pub mod providers;
+mod refresh;
+mod registration;
+pub mod revocations;
+pub mod tokens;
 pub mod users;
+pub mod worker;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -32,7 +43,11 @@ use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
 use hashing::Hasher;
+use hand_outs::HandOuts;
 use housekeeping::Housekeeper;
+use metrics::Metrics;
+use refresh::Refresher;
+use worker::Worker;
 
 /// What the use cases need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -67,6 +82,12 @@ pub struct App {
     db: Db,
     hasher: Hasher,
     engine: Engine,
+    refresher: Refresher,
+    worker: Worker,
+    hand_outs: HandOuts,
+    metrics: Metrics,
+    /// For what goes on in the background when the caller has gone.
+    me: Weak<App>,
     settings: Settings,
     attempts: Attempts,
     application_attempts: Attempts,
@@ -85,12 +106,20 @@ pub struct App {
 impl App {
     /// Puts the parts together and starts what works in the background. `run` is the credential that the command line on
     /// the same machine will show.
-    pub fn start(db: Db, settings: Settings, run: &Credential) -> std::io::Result<Self> {
+    pub fn start(db: Db, settings: Settings, run: &Credential) -> std::io::Result<Arc<Self>> {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Ok(Self {
-            hasher: Hasher::start(workers)?,
+        let hasher = Hasher::start(workers)?;
+        let housekeeper = Housekeeper::start(db.clone())?;
+        let worker = Worker::new()?;
+        let app = Arc::new_cyclic(|me| Self {
+            hasher,
             engine: Engine::new(settings.allow_private),
-            housekeeper: Housekeeper::start(db.clone())?,
+            housekeeper,
+            refresher: Refresher::default(),
+            worker,
+            hand_outs: HandOuts::default(),
+            metrics: Metrics::default(),
+            me: me.clone(),
             db,
             settings,
             attempts: Attempts::at_passwords(),
@@ -100,7 +129,48 @@ impl App {
             run: run.hash(),
             loads: tokio::sync::Semaphore::new(load::MOST_AT_ONCE),
             probes: Mutex::default(),
-        })
+        });
+        app.worker.start(Arc::downgrade(&app))?;
+        Ok(app)
+    }
+
+    /// What the server counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What works on the engine thread.
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// Begins nothing more in the background, and waits for what is under way, at most `within`. What is not finished then
+    /// is taken up at the next start.
+    pub async fn finish(&self, within: Duration) {
+        self.worker.finish(within).await;
+        if let Err(error) = self.write_hand_outs().await {
+            tracing::warn!(%error, "the last hand-outs were not counted");
+        }
+        self.housekeeper.stop();
+    }
+
+    /// One look at everything that is to be done in the background; answers when to look again at the latest.
+    async fn background_round(&self) -> Duration {
+        let until = |at: Option<crate::domain::Timestamp>| {
+            at.map_or(Duration::MAX, |at| Duration::from_millis(u64::try_from(at.0 - self.db.now().0).unwrap_or(0)))
+        };
+        let mut next = Duration::MAX;
+        let mut note = |what: &str, done: Result<Duration>| {
+            // A database that takes nothing just now, or a mistake: either way it is tried again, not in a hurry.
+            next = next.min(done.unwrap_or_else(|error| {
+                tracing::warn!(%error, what, "background work failed");
+                Duration::from_secs(5)
+            }));
+        };
+        note("refreshing", self.refresh_due().await);
+        note("revoking", self.revoke_due().await.map(until));
+        note("counting", self.write_hand_outs().await.map(|()| Duration::MAX));
+        next
     }
 
     /// What was configured.

@@ -8,11 +8,14 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread::{JoinHandle, ThreadId},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::Notify,
+};
 
 use super::App;
 
@@ -25,8 +28,8 @@ const BREATH: Duration = Duration::from_millis(20);
 pub struct Worker {
     handle: Handle,
     shared: Arc<Shared>,
+    runtime: Mutex<Option<Runtime>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    id: ThreadId,
 }
 
 struct Shared {
@@ -49,24 +52,31 @@ impl Drop for UnderWay {
 }
 
 impl Worker {
-    /// Starts the thread for the app that is about to be there.
-    pub(super) fn start(app: Weak<App>) -> std::io::Result<Self> {
+    /// A worker that does not work yet.
+    pub(super) fn new() -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let shared = Arc::new(Shared {
-            wake: Notify::new(),
-            stopping: AtomicBool::new(false),
-            under_way: AtomicUsize::new(0),
-            idle: Notify::new(),
-            last_round: Mutex::new(Instant::now()),
-        });
-        let thread = {
-            let shared = Arc::clone(&shared);
-            let work = move || runtime.block_on(shared.rounds(&app));
-            std::thread::Builder::new().name("engine".to_owned()).spawn(work)?
-        };
-        let id = thread.thread().id();
-        Ok(Self { handle, shared, thread: Mutex::new(Some(thread)), id })
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+            shared: Arc::new(Shared {
+                wake: Notify::new(),
+                stopping: AtomicBool::new(false),
+                under_way: AtomicUsize::new(0),
+                idle: Notify::new(),
+                last_round: Mutex::new(Instant::now()),
+            }),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// Starts the thread.
+    pub(super) fn start(&self, app: Weak<App>) -> std::io::Result<()> {
+        let Some(runtime) = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        let work = move || runtime.block_on(shared.rounds(&app));
+        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(work)?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
     }
 
     /// Does something on the engine thread. It is waited for at the end, for as long as there is time.
@@ -119,8 +129,8 @@ impl Drop for Worker {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.wake();
         // The last owner may be a task on the thread itself, which cannot wait for its own end.
-        if std::thread::current().id() != self.id
-            && let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && thread.thread().id() != std::thread::current().id()
         {
             drop(thread.join());
         }
@@ -140,7 +150,7 @@ impl Shared {
                     }
                     app.background_round().await
                 }
-                // Not there yet, or gone: whoever drops it wakes us.
+                // Whoever dropped it ends us.
                 None => BREATH,
             };
             let wait = wait.clamp(BREATH, ROUND);

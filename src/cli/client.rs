@@ -9,6 +9,7 @@ use super::{
     open::{RunFile, open},
 };
 use crate::{
+    app::App,
     config::Config,
     domain::Secret,
     http::{self, Listeners},
@@ -20,7 +21,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     url: String,
     token: Secret,
-    own: Option<http::Stop>,
+    own: Option<(http::Stop, Arc<App>)>,
 }
 
 /// How long a request may take. A load of thousands of new secrets hashes each of them.
@@ -48,7 +49,7 @@ impl Client {
         let (app, surface) = opened.start(config, config.listen)?;
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let served = http::serve(
-            Arc::new(app),
+            Arc::clone(&app),
             surface,
             Listeners { plain: vec![listener], tls: None },
             1,
@@ -59,13 +60,15 @@ impl Client {
         );
         http::spawn(async move { drop(served.await) });
         let stop = is_ready.await.map_err(|_| Failed::new("the database could not be served"))?;
-        Ok(Self { http, url: format!("http://{address}"), token: opened.run.text().clone(), own: Some(stop) })
+        Ok(Self { http, url: format!("http://{address}"), token: opened.run.text().clone(), own: Some((stop, app)) })
     }
 
     /// Ends a server of our own.
     pub(super) async fn close(self) {
-        if let Some(stop) = self.own {
+        if let Some((stop, app)) = self.own {
             stop.stop().await;
+            // A refresh that the command began is not left to the next start.
+            app.finish(Duration::from_secs(10)).await;
         }
     }
 

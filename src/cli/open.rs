@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::json;
@@ -104,7 +105,7 @@ fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Fail
 
 impl Opened {
     /// Starts the use cases, for a server at `address`.
-    pub(super) fn start(&self, config: &Config, address: SocketAddr) -> Result<(App, Surface), Failed> {
+    pub(super) fn start(&self, config: &Config, address: SocketAddr) -> Result<(Arc<App>, Surface), Failed> {
         let public_url =
             config.public_url.clone().unwrap_or_else(|| format!("{}://{}", scheme(config), reachable(address)));
         let settings = Settings {

@@ -43,7 +43,6 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
             },
         };
         let (app, surface) = opened.start(config, address)?;
-        let app = Arc::new(app);
         first_administrator(&app, config).await?;
         let link = match app.count_admins()? {
             0 => Some(app.make_setup_link(&app.machine("start")).await?.0),
@@ -59,6 +58,7 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
             announce(context, &app, &opened, address, link.as_deref());
         })
         .await;
+        app.finish(stop_within).await;
         tracing::info!("stopped");
         drop(run_file);
         served.map_err(Failed::from)

@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::security::request_id;
-use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why};
+use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -97,6 +97,11 @@ impl Failure {
                 Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
                 Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                Error::NoToken { why, .. } => match why {
+                    NoToken::NotConnected | NoToken::NeedsReauthorization | NoToken::TooShortLived { .. } => StatusCode::CONFLICT,
+                    NoToken::AppSecretRejected => StatusCode::FAILED_DEPENDENCY,
+                    NoToken::ProviderUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                },
                 Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Kind::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -120,6 +125,7 @@ impl Failure {
                 Error::TooLarge { .. } => "too_large",
                 Error::TooMany { .. } => "too_many",
                 Error::Unavailable { .. } => "unavailable",
+                Error::NoToken { why, .. } => why.as_str(),
                 Error::Internal(_) => "internal",
             },
             Kind::Method(_) => "method_not_allowed",
@@ -142,7 +148,11 @@ impl Failure {
     /// `Accept-Encoding`. Every answer that fails gets them, whatever its dress.
     fn headers(&self, asked: &Asked, headers: &mut HeaderMap) {
         match &self.kind {
-            Kind::Domain(Error::TooMany { retry_after } | Error::Unavailable { retry_after, .. }) => {
+            Kind::Domain(
+                Error::TooMany { retry_after }
+                | Error::Unavailable { retry_after, .. }
+                | Error::NoToken { why: NoToken::ProviderUnavailable { retry_after }, .. },
+            ) => {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             }
@@ -295,6 +305,19 @@ fn error_sentence(error: &Error) -> String {
             Outage::Uploads => "The server is busy with uploads: try again",
         }
         .to_owned(),
+        Error::NoToken { why, .. } => match why {
+            NoToken::NotConnected => "No account is connected yet".to_owned(),
+            NoToken::NeedsReauthorization => "This connection's grant is gone: it has to be authorized again".to_owned(),
+            NoToken::AppSecretRejected => {
+                "The provider turns down the client id or secret of this connection's profile".to_owned()
+            }
+            NoToken::ProviderUnavailable { .. } => {
+                "The provider is out, and the token that is there is not good for long enough: try again".to_owned()
+            }
+            NoToken::TooShortLived { lifetime_s } => {
+                format!("This provider's tokens live {lifetime_s} seconds: ask for a smaller min_ttl")
+            }
+        },
         Error::Internal(_) => "Server error".to_owned(),
     }
 }
@@ -363,6 +386,9 @@ pub fn phrase(why: &Why) -> String {
         Why::TooMany(most) => format!("at most {most} are allowed"),
         Why::NotGranted => "is not granted".to_owned(),
         Why::AndMore => "there may be more faults; these are the first".to_owned(),
+        Why::OnlyHashed => {
+            "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
+        }
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
     }
 }

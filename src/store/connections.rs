@@ -177,14 +177,6 @@ pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
     }
 }
 
-/// Marks all connections of a profile that are authorised, of one owner or of everybody, as in need of authorisation;
-/// answers how many.
-pub fn lose_all(tx: &Tx<'_>, profile_id: i64, owner: Option<&str>, reason: &str) -> Result<u64> {
-    let sql = "UPDATE connections SET status = 'failed', lost_at = ?3, lost_reason = ?4, updated_at = ?3
-               WHERE profile_id = ?1 AND status = 'success' AND (?2 IS NULL OR owner = ?2)";
-    Ok(tx.conn.prepare_cached(sql)?.execute(params![profile_id, owner, tx.now.0, reason])? as u64)
-}
-
 /// Marks a connection as in need of authorisation.
 pub fn lose(tx: &Tx<'_>, id: i64, reason: &str) -> Result<()> {
     tx.conn

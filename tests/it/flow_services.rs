@@ -577,7 +577,7 @@ async fn tokens_of_one_user_or_of_all_are_deleted_and_connections_stay() {
     assert_eq!(
         text,
         "The access tokens of user alice for the OAuth provider Main of connectors jira, slack are deleted: 2 \
-         connections must be authorised again. They were not revoked at the provider."
+         connections must be authorised again. There was nothing to revoke at the provider."
     );
     assert_eq!(failed(&admin).await, ["a", "b"]);
     let text = done(&call(&admin, TOKENS, &json!({"oauthProvider": "Main"})).await);
@@ -900,7 +900,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         profile_limit: grantry::http::workato::limit::ProfileLimit::per_minute(0),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
-    let app = Arc::new(App::start(db, settings, &run).unwrap());
+    let app = App::start(db, settings, &run).unwrap();
     app.housekeeper().stop();
     let answer = http::run(async {
         let (ready, is_ready) = tokio::sync::oneshot::channel();

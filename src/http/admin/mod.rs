@@ -7,6 +7,7 @@ mod applications;
 mod keys;
 mod load;
 mod providers;
+pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
 
 use actix_web::{HttpResponse, http::Method, web};
@@ -60,6 +61,10 @@ pub fn routes(routes: Routes) -> Routes {
                 (Method::PUT, WRITE, web::to(providers::replace)),
                 (Method::DELETE, WRITE, web::to(providers::delete)),
             ],
+        )
+        .at(
+            "/connections/{id}/token",
+            [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))],
         )
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])

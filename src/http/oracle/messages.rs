@@ -108,6 +108,7 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
         }
         .to_owned(),
+        Error::NoToken { .. } => "この接続のアクセストークンはありません。".to_owned(),
         Error::Internal(_) => "サーバー・エラーが発生しました。".to_owned(),
     }
 }
@@ -158,6 +159,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
         Why::NotGranted => "付与されていません".to_owned(),
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
+        Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
     }
 }

@@ -154,10 +154,16 @@ fn tokens_outcome(done: &TokensDeleted, provider: &str, user: Option<&str>) -> O
         return Outcome::refused("nothing_to_delete", StatusCode::NOT_FOUND, text);
     }
     let connections = count(usize::try_from(done.connections).unwrap_or(usize::MAX), "connection");
-    Outcome::done(format!(
-        "The access tokens {of} are deleted: {connections} must be authorised again. They were not revoked at the \
-         provider."
-    ))
+    let grants = |n: u64| count(usize::try_from(n).unwrap_or(usize::MAX), "grant");
+    let revoked = match (done.revoking, done.not_revocable) {
+        (0, 0) => "There was nothing to revoke at the provider.".to_owned(),
+        (queued, 0) => format!("{} are being revoked at the provider.", grants(queued)),
+        (0, _) => "They could not be revoked at the provider: it has no way to, or is not set up.".to_owned(),
+        (queued, not) => {
+            format!("{} are being revoked at the provider, {} could not be.", grants(queued), grants(not))
+        }
+    };
+    Outcome::done(format!("The access tokens {of} are deleted: {connections} must be authorised again. {revoked}"))
 }
 
 pub(super) async fn check_connector(call: Call) -> Result<Outcome, Failure> {

@@ -136,8 +136,14 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
         }
         _ => (failure.status(), sentence(failure)),
     };
-    // `message` first: clients print the body's beginning.
-    let mut body = Map::from_iter([("message".to_owned(), message.into())]);
+    let mut body = Map::new();
+    // A refusal of ours, for programs: the word goes first, as in the token itself.
+    if let Kind::Domain(Error::NoToken { why, connect_url }) = &failure.kind {
+        body.insert("error".to_owned(), why.as_str().into());
+        more.extend(connect_url.as_ref().map(|url| ("connect_url".to_owned(), url.as_str().into())));
+    }
+    // `message` before the rest: clients print the body's beginning.
+    body.insert("message".to_owned(), message.into());
     body.extend(more);
     HttpResponse::build(status).json(body)
 }
