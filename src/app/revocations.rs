@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{App, refresh::flight::random_below, registration::Registration};
 use crate::{
     domain::{Result, Secret, Timestamp, audit::Deed},
-    oauth::wire::{RevocationOutcome, RevocationRequest, TokenHint},
+    oauth::revoke::{RevocationOutcome, RevocationRequest, TokenHint},
     store::{self, Read, Tx},
 };
 
@@ -99,16 +99,23 @@ impl App {
 
     async fn revoke_one(&self, waiting: store::revocations::Waiting) -> Result<()> {
         let (id, attempts) = (waiting.id, waiting.attempts);
-        let request = waiting.request.as_ref().and_then(RevocationRequest::from_secret);
+        let request = waiting.request.as_ref().and_then(|text| RevocationRequest::from_secret(text).ok());
+        let mut wanted = 0;
         let (result, again) = match &request {
             None => ("unreadable".to_owned(), false),
-            Some(request) => match self.engine.revoke(request, DEADLINE).await {
-                RevocationOutcome::Revoked => ("revoked".to_owned(), false),
-                RevocationOutcome::Refused(error) => (error, false),
-                RevocationOutcome::TryAgain(error) => (error, attempts + 1 < MOST_ATTEMPTS),
-            },
+            Some(request) => {
+                let clock = self.db.clock();
+                match request.outcome(&self.engine.revoke(request, DEADLINE, &*clock).await) {
+                    RevocationOutcome::Revoked => ("revoked".to_owned(), false),
+                    RevocationOutcome::Refused(error) => (error, false),
+                    RevocationOutcome::Again { error, retry_after } => {
+                        wanted = retry_after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+                        (error, attempts + 1 < MOST_ATTEMPTS)
+                    }
+                }
+            }
         };
-        let pause = FIRST_PAUSE_MS.saturating_mul(1 << attempts.min(20)).min(LAST_PAUSE_MS);
+        let pause = FIRST_PAUSE_MS.saturating_mul(1 << attempts.min(20)).max(wanted).min(LAST_PAUSE_MS);
         let spread = random_below(pause / 4)?;
         let machine = self.machine("revocation");
         self.db

@@ -73,30 +73,25 @@ impl App {
         let found = look()?;
         match hand_out(&found, min_ttl_ms)? {
             Some(given) => Ok((found.connection, given)),
-            None => Err(self.no_token(caller, &found, min_ttl_ms).await),
+            None => Err(no_token(&found, min_ttl_ms)),
         }
     }
+}
 
-    async fn no_token(&self, caller: &Caller, found: &Found, min_ttl_ms: i64) -> Error {
-        let why = refusal(found, min_ttl_ms).unwrap_or_else(|| {
-            // Not before the next attempt; a minute is long enough to be told nothing.
-            let due = found.grant.as_ref().and_then(|(grant, _)| grant.due_at).unwrap_or(found.now);
-            let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
-            NoToken::ProviderUnavailable { retry_after: Duration::from_millis(wait.unsigned_abs()) }
-        });
-        let connect_url = match why {
-            NoToken::NotConnected | NoToken::NeedsReauthorization => {
-                self.connect_url(caller, found.connection.id).await.ok()
-            }
-            _ => None,
-        };
-        Error::NoToken { why, connect_url }
-    }
+/// Why there is no token to give, once nothing more can be done about it.
+fn no_token(found: &Found, min_ttl_ms: i64) -> Error {
+    let why = refusal(found, min_ttl_ms).unwrap_or_else(|| {
+        // Not before the next attempt; a minute is long enough to be told nothing.
+        let due = found.grant.as_ref().and_then(|(grant, _)| grant.due_at).unwrap_or(found.now);
+        let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
+        NoToken::ProviderUnavailable { retry_after: Duration::from_millis(wait.unsigned_abs()) }
+    });
+    Error::NoToken { why, connect_url: None }
 }
 
 fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {
     let connection = connections::of_caller(read, caller, None, id)?;
-    let rejected = store::profiles::is_rejected(read, connection.profile_id)?;
+    let rejected = store::profiles::rejected_until(read, connection.profile_id)?.is_some_and(|until| until > read.now());
     Ok(Found { connection, grant: store::grants::find_with_tokens(read, id)?, rejected, now: read.now() })
 }
 

@@ -305,3 +305,16 @@ pub fn reject(tx: &Tx<'_>, id: i64, why: &str, first_ms: i64, most_ms: i64) -> R
         .execute(params![id, tx.now.0, why, until])?;
     Ok((known.is_none(), Timestamp(until)))
 }
+
+/// Takes back that a profile's client id or secret is turned down, and makes due now what waits for that. Answers how many
+/// grants.
+pub fn heal(tx: &Tx<'_>, id: i64) -> Result<u64> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE profiles SET rejected_at = NULL, rejected_why = NULL, rejected_until = NULL WHERE id = ?1",
+        )?
+        .execute([id])?;
+    let sql = "UPDATE grants SET due_at = ?2
+               WHERE blame = 'app' AND connection_id IN (SELECT c.id FROM connections c WHERE c.profile_id = ?1)";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![id, tx.now.0])? as u64)
+}

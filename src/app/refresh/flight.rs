@@ -227,7 +227,7 @@ async fn turn(app: &App, plan: Plan, wanted: Wanted, memory: &mut Memory) -> Res
             return Ok(Turn::Over);
         }
         // Nothing can be lost: another token is to be had at any time.
-        let scopes = plan.connection.scopes.clone().unwrap_or_else(|| provider.default_scopes().to_vec());
+        let scopes = plan.connection.scopes.clone().unwrap_or_else(|| provider.entry().default_scopes.clone());
         let ask = Ask::ClientCredentials { scopes };
         let sent = app.engine.token(provider, &client, &ask, DEADLINE, &*clock).await;
         return settle(app, plan, memory, sent, &endpoint).await;
@@ -327,7 +327,7 @@ async fn settle(
 async fn renewed(app: &App, plan: Plan, memory: &Memory, raw: &RawAnswer, set: TokenSet) -> Result<()> {
     let (id, version, profile_id) = (plan.connection.id, plan.grant.version, plan.registration.profile.id);
     let sent = plan.sent(memory).cloned();
-    let skew_ms = plan.registration.provider.skew_ms(raw);
+    let skew_ms = raw.skew_ms();
     let (kept, rotated) = kept(&plan, sent.as_ref(), raw, set, skew_ms)?;
     let fresh = (kept.tokens.refresh.clone(), kept.tokens.access.clone());
     let secret = plan.secret;
@@ -630,7 +630,7 @@ async fn resume_ended(app: &App, id: i64, kept: Option<Secret>) -> Result<()> {
 }
 
 /// A number from 0 to `below` - 1, to spread what would otherwise come together.
-pub(super) fn random_below(below: i64) -> Result<i64> {
+pub(in crate::app) fn random_below(below: i64) -> Result<i64> {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
     Ok(i64::from(u32::from_be_bytes(bytes)) % below.max(1))

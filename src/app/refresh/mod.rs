@@ -135,7 +135,7 @@ impl App {
         }
         let mut landing = Landing { app, id, profile, over, how: Over::Out(Outage::Stopping) };
         self.worker.spawn(async move {
-            landing.how = match flight::fly(&landing.app, id, wanted).await {
+            let how = match flight::fly(&landing.app, id, wanted).await {
                 Ok(()) => Over::Kept,
                 Err(Error::Unavailable { why, .. }) => Over::Out(why),
                 Err(error) => {
@@ -143,6 +143,8 @@ impl App {
                     Over::Kept
                 }
             };
+            landing.how = how;
+            drop(landing);
         });
         Ok(flight)
     }
@@ -291,7 +293,7 @@ pub(super) fn due_at(
             Some(end.plus_ms(-ahead))
         }
     };
-    let alive = provider.refresh_token_idle_s().map(|idle| {
+    let alive = provider.entry().refresh_token_idle_s.map(|idle| {
         let most = i64::try_from(idle).unwrap_or(i64::MAX / 4000).min(i64::MAX / 4000);
         issued_at.plus_ms(most * 800)
     });
