@@ -7,6 +7,7 @@ mod answer;
 pub mod browser;
 mod caller;
 mod multipart;
+pub mod practice;
 
 use std::{
     fs::{self, File},
