@@ -188,6 +188,8 @@ pub enum Why {
     AndMore,
     /// The customer already has another profile of this provider.
     OtherAssigned,
+    /// No server there says of itself what is needed; why not.
+    NotDiscovered(String),
 }
 
 /// Why a credential was turned down. Says nothing about which part of it was wrong.

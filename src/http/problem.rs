@@ -364,5 +364,6 @@ pub fn phrase(why: &Why) -> String {
         Why::NotGranted => "is not granted".to_owned(),
         Why::AndMore => "there may be more faults; these are the first".to_owned(),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
+        Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }
 }
