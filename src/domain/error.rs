@@ -198,6 +198,8 @@ pub enum Why {
     OtherAssigned,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// No server there says of itself what is needed; why not.
+    NotDiscovered(String),
 }
 
 /// Why a credential was turned down. Says nothing about which part of it was wrong.

@@ -2,9 +2,21 @@
 //!
 //! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and no
 //! opinion on who may ask.
+//!
+//! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer means;
+//! `revoke`, `account`, `device` and `discovery` are the other things there are to ask.
 
+pub mod account;
 mod address;
 pub mod catalogue;
+pub mod device;
+pub mod discovery;
+pub mod pkce;
+mod read;
+mod request;
+pub mod revoke;
+mod token;
+mod transport;
 pub mod wire;
 
 use std::{sync::OnceLock, time::Duration};
@@ -13,6 +25,12 @@ use crate::domain::{Error, Result};
 
 /// How long a probe may take, from name resolution to the head of the answer.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to come about. A request whose connection did not is known not to be sent.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// For how long a connection waits for the next request. It lives on the runtime that opened it, so not for long.
+const IDLE: Duration = Duration::from_secs(15);
 
 /// Speaks HTTP to providers.
 #[derive(Debug)]
@@ -63,7 +81,8 @@ impl Engine {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .timeout(PROBE)
+            .connect_timeout(CONNECTING)
+            .pool_idle_timeout(IDLE)
             .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")));
         if guarded {
             builder = builder.dns_resolver(address::PublicOnly);
@@ -80,7 +99,7 @@ impl Engine {
         {
             return Ok(Reach::Failed(why.to_owned()));
         }
-        let mut request = self.client(whose)?.get(url);
+        let mut request = self.client(whose)?.get(url).timeout(PROBE);
         for (name, value) in send {
             request = request.header(*name, *value);
         }

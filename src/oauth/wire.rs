@@ -115,3 +115,42 @@ pub struct Refusal {
     /// Whether the provider may have done what was asked, and for a refresh changed the token, all the same.
     pub unclear: bool,
 }
+
+/// The kept form of an answer.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct KeptAnswer {
+    status: u16,
+    content_type: Option<String>,
+    date: Option<i64>,
+    retry_after_s: Option<u64>,
+    received_at: i64,
+    body: String,
+}
+
+impl RawAnswer {
+    /// The answer as JSON text, to be sealed and kept.
+    pub fn to_secret(&self) -> Secret {
+        let kept = KeptAnswer {
+            status: self.status,
+            content_type: self.content_type.clone(),
+            date: self.date.map(|at| at.0),
+            retry_after_s: self.retry_after.map(|after| after.as_secs()),
+            received_at: self.received_at.0,
+            body: self.body.expose().to_owned(),
+        };
+        Secret::new(serde_json::to_string(&kept).unwrap_or_default())
+    }
+
+    /// Reads what [`Self::to_secret`] wrote; `None` when it is something else.
+    pub fn from_secret(text: &Secret) -> Option<Self> {
+        let kept: KeptAnswer = serde_json::from_str(text.expose()).ok()?;
+        Some(Self {
+            status: kept.status,
+            content_type: kept.content_type,
+            date: kept.date.map(Timestamp),
+            retry_after: kept.retry_after_s.map(Duration::from_secs),
+            received_at: Timestamp(kept.received_at),
+            body: Secret::new(kept.body),
+        })
+    }
+}

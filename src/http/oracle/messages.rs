@@ -161,6 +161,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
+        Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
 }
 
@@ -223,6 +224,7 @@ mod tests {
             Why::NotGranted,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
         for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {

@@ -5,16 +5,22 @@
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
-use regex_lite::RegexBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Error, Faults, Result, Why,
-    provider::{Origin, Provider, check_slug},
-    value::check_text,
+    grant::Blame,
+    provider::{Origin, Provider},
 };
 
+mod check;
+mod definition;
+mod resolved;
+
+pub(super) use check::{check_issuer, check_url};
+pub use resolved::{Replay, Resolved};
+
 /// One provider.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and the names are of the wire")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -34,6 +40,13 @@ pub struct Entry {
     /// What stands in braces in the URLs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Variable>,
+    /// The issuer identifier (RFC 8414 §2), perhaps with `{variables}`: a callback that names another one is refused
+    /// (RFC 9207).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Whether every callback names the issuer, so that one which does not is refused (RFC 9207 §2.4).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub iss_in_callback: bool,
     /// Authorization endpoint (RFC 6749 §3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorize_url: Option<String>,
@@ -46,6 +59,9 @@ pub struct Entry {
     /// Revocation endpoint (RFC 7009).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_url: Option<String>,
+    /// How to revoke, where it is not as RFC 7009 says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<Revoke>,
     /// Device authorization endpoint (RFC 8628 §3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_url: Option<String>,
@@ -91,6 +107,9 @@ pub struct Entry {
     /// What an answer with status 200 must have to be a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Success>,
+    /// What the provider's own error codes mean, where they are not RFC 6749's or mean something else here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, Meaning>,
     /// Further fields of the answer to keep, by JSON pointer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keep: BTreeMap<String, String>,
@@ -106,6 +125,9 @@ pub struct Entry {
     /// For how many seconds a used refresh token may be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_grace_s: Option<u64>,
+    /// Whether the refresh token before stays good until the new one was used (FAPI 2.0 Security Profile §5.3.2.1).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry_safe: bool,
     /// After how many seconds without use a refresh token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_idle_s: Option<u64>,
@@ -155,13 +177,113 @@ pub struct Variable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserInfo {
-    /// The address.
-    pub url: String,
+    /// The address. `None`: the provider tells it with the tokens; the pointers go into what `keep` and `callback_params`
+    /// kept (`/workspace_id`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// JSON pointer of the account's id.
     pub id: String,
     /// JSON pointer of what people know the account by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// What stands before the token in the header `Authorization`, where it is neither `Bearer` nor as `api` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+}
+
+/// How a token is revoked, where it is not as RFC 7009 §2.1 says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The method.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: RevokeMethod,
+    /// How the request is written; `None`: as a form.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub format: RequestFormat,
+    /// Who shows itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: RevokeAuth,
+    /// The name of the token in the body.
+    #[serde(default = "token", skip_serializing_if = "is_token")]
+    pub token_param: String,
+    /// Which tokens it takes; those that are not here die with the others, or by themselves.
+    #[serde(default = "both_tokens", skip_serializing_if = "is_both_tokens")]
+    pub tokens: Vec<TokenHint>,
+}
+
+impl Default for Revoke {
+    fn default() -> Self {
+        Self {
+            method: RevokeMethod::default(),
+            format: RequestFormat::default(),
+            auth: RevokeAuth::default(),
+            token_param: token(),
+            tokens: both_tokens(),
+        }
+    }
+}
+
+/// The method of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RevokeMethod {
+    /// As RFC 7009 says.
+    #[default]
+    Post,
+    /// The token is a thing to be deleted.
+    Delete,
+}
+
+/// Who shows itself at a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokeAuth {
+    /// The client, as at the token endpoint.
+    #[default]
+    Client,
+    /// The client, by HTTP Basic.
+    ClientSecretBasic,
+    /// The client, in the body.
+    ClientSecretPost,
+    /// The client's identifier alone.
+    ClientId,
+    /// Nobody: the token is enough.
+    None,
+    /// Whoever holds the token: it stands in the header as for the API, and not in the body.
+    Token,
+}
+
+/// Which token it is (RFC 7009 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenHint {
+    /// A refresh token.
+    Refresh,
+    /// An access token.
+    Access,
+}
+
+/// What an error code means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// The app's id or secret is turned down.
+    App,
+    /// The grant is gone.
+    Grant,
+    /// The provider is down, busy, or does not like the request.
+    Provider,
+}
+
+impl From<Meaning> for Blame {
+    fn from(meaning: Meaning) -> Self {
+        match meaning {
+            Meaning::App => Self::App,
+            Meaning::Grant => Self::Grant,
+            Meaning::Provider => Self::Provider,
+        }
+    }
 }
 
 /// How the client authenticates.
@@ -211,7 +333,8 @@ pub enum TimeUnit {
     Milliseconds,
 }
 
-/// A field of a token answer (RFC 6749 §5.1 and §5.2).
+/// A field of a token answer (RFC 6749 §5.1 and §5.2). `refresh_expires_in` and `refresh_expires_at`, the end of the
+/// refresh token, are no RFC's; many have them under names of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the RFC's own names")]
@@ -220,10 +343,45 @@ pub enum AnswerField {
     RefreshToken,
     ExpiresIn,
     ExpiresAt,
+    RefreshExpiresIn,
+    RefreshExpiresAt,
     Scope,
     TokenType,
     Error,
     ErrorDescription,
+}
+
+impl AnswerField {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::ExpiresIn => "expires_in",
+            Self::ExpiresAt => "expires_at",
+            Self::RefreshExpiresIn => "refresh_expires_in",
+            Self::RefreshExpiresAt => "refresh_expires_at",
+            Self::Scope => "scope",
+            Self::TokenType => "token_type",
+            Self::Error => "error",
+            Self::ErrorDescription => "error_description",
+        }
+    }
+
+    /// Where it stands if the entry does not say: as RFC 6749 has it, or as most have what that has not.
+    fn usual(self) -> &'static [&'static str] {
+        match self {
+            Self::AccessToken => &["/access_token"],
+            Self::RefreshToken => &["/refresh_token"],
+            Self::ExpiresIn => &["/expires_in"],
+            Self::ExpiresAt => &["/expires_at"],
+            Self::RefreshExpiresIn => &["/refresh_token_expires_in", "/refresh_expires_in"],
+            Self::RefreshExpiresAt => &["/refresh_token_expires_at", "/refresh_expires_at"],
+            Self::Scope => &["/scope"],
+            Self::TokenType => &["/token_type"],
+            Self::Error => &["/error"],
+            Self::ErrorDescription => &["/error_description"],
+        }
+    }
 }
 
 /// An endpoint that a profile's parameter may give.
@@ -240,7 +398,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizeUrl => "authorize_url",
             Self::TokenUrl => "token_url",
@@ -298,6 +456,18 @@ fn authorization() -> String {
 fn is_authorization(text: &str) -> bool {
     text == "Authorization"
 }
+fn token() -> String {
+    "token".to_owned()
+}
+fn is_token(text: &str) -> bool {
+    text == "token"
+}
+fn both_tokens() -> Vec<TokenHint> {
+    vec![TokenHint::Refresh, TokenHint::Access]
+}
+fn is_both_tokens(tokens: &[TokenHint]) -> bool {
+    tokens == [TokenHint::Refresh, TokenHint::Access]
+}
 fn bearer() -> String {
     "Bearer".to_owned()
 }
@@ -308,34 +478,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The most bytes of a definition.
-const MOST: usize = 64 * 1024;
-/// More variables than these no URL needs.
-const MOST_VARIABLES: usize = 16;
-/// How much a pattern may take once it is compiled, in bytes.
-const MOST_PATTERN: usize = 64 * 1024;
-
 impl Entry {
-    /// Reads and checks a definition. Faults name the field (`userinfo.url`).
-    pub fn parse(json: &str) -> Result<Self> {
-        if json.len() > MOST {
-            return Err(Error::TooLarge { limit: MOST as u64 });
-        }
-        let entry = Self::read(json)?;
-        entry.check()?;
-        Ok(entry)
-    }
-
-    /// Reads a definition that was checked when it was kept.
-    pub fn read(json: &str) -> Result<Self> {
-        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(
-            |error: serde_path_to_error::Error<serde_json::Error>| {
-                let path = error.path().to_string();
-                Error::invalid(if path == "." { String::new() } else { path }, meaning(&error.into_inner()))
-            },
-        )
-    }
-
     /// The text of the definition.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -370,130 +513,9 @@ impl Entry {
         ]
         .into_iter()
         .filter_map(|(field, url)| Some((field, url.as_deref()?)))
-        .chain(self.userinfo.as_ref().map(|info| ("userinfo.url", info.url.as_str())))
+        .chain(self.userinfo.as_ref().and_then(|info| Some(("userinfo.url", info.url.as_deref()?))))
         .chain(self.api.as_ref().map(|api| ("api.base_url", api.base_url.as_str())))
     }
-
-    fn check(&self) -> Result<()> {
-        let mut faults = Faults::default();
-        faults.take("slug", check_slug(&self.slug));
-        faults.take("name", check_text(&self.name, 255));
-        if let Some(docs) = &self.docs {
-            faults.take("docs", check_url(docs).map(drop));
-        }
-        if self.variables.len() > MOST_VARIABLES {
-            faults.add("variables", Why::TooMany(MOST_VARIABLES));
-        }
-        for (name, variable) in self.variables.iter().take(MOST_VARIABLES) {
-            let path = format!("variables.{name}");
-            if !variable.pattern.starts_with('^') || !variable.pattern.ends_with('$') {
-                faults.add(format!("{path}.pattern"), Why::Malformed("a regular expression from ^ to $"));
-            } else if RegexBuilder::new(&variable.pattern).size_limit(MOST_PATTERN).build().is_err() {
-                faults.add(format!("{path}.pattern"), Why::Malformed("a regular expression"));
-            }
-            if !self.urls().any(|(_, url)| url.contains(&format!("{{{name}}}"))) {
-                faults.add(path, Why::NoneFits);
-            }
-        }
-        for (field, template) in self.urls() {
-            match self.sample(template) {
-                Err(why) => faults.add(field, why),
-                Ok(sample) => {
-                    if let Some(url) = faults.take(field, check_url(&sample))
-                        && !self.on_hosts(&url)
-                    {
-                        faults.add(field, Why::Malformed("an address on one of its hosts"));
-                    }
-                }
-            }
-        }
-        if self.token_url.is_none() && !self.endpoint_parameters.contains_key(&Endpoint::TokenUrl) {
-            faults.add("token_url", Why::Missing);
-        }
-        let pointers = self.answer.values().chain(self.keep.values());
-        if !pointers.into_iter().all(|pointer| pointer.starts_with('/')) {
-            faults.add("answer", Why::Malformed("JSON pointers (RFC 6901), each beginning with /"));
-        }
-        faults.or(())
-    }
-
-    /// The template with each variable's default, or a letter, in its place.
-    fn sample(&self, template: &str) -> std::result::Result<String, Why> {
-        let mut out = String::new();
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or(Why::Malformed("a URL with {variables}"))?;
-            let variable = self.variables.get(name).ok_or(Why::Malformed("a URL whose {variables} are declared"))?;
-            out.push_str(before);
-            out.push_str(variable.default.as_deref().unwrap_or("a"));
-            rest = after;
-        }
-        out.push_str(rest);
-        Ok(out)
-    }
-
-    /// Entries of the operator may leave the hosts out: then each URL speaks for itself.
-    fn on_hosts(&self, url: &url::Url) -> bool {
-        let Some(host) = url.host_str() else { return false };
-        self.hosts.is_empty()
-            || self.hosts.iter().any(|suffix| {
-                host == suffix || host.strip_suffix(suffix.as_str()).is_some_and(|rest| rest.ends_with('.'))
-            })
-    }
-}
-
-/// https, or http on this machine.
-fn check_url(text: &str) -> std::result::Result<url::Url, Why> {
-    const HTTPS: Why = Why::Malformed("an https URL (http only for loopback)");
-    let url = url::Url::parse(text).map_err(|_| HTTPS)?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err(HTTPS),
-    };
-    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if plain && (url.scheme() == "https" || (url.scheme() == "http" && loopback)) { Ok(url) } else { Err(HTTPS) }
-}
-
-fn meaning(error: &serde_json::Error) -> Why {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    if error.is_syntax() || error.is_eof() {
-        Why::Syntax { line: error.line(), column: error.column(), what: text.to_owned() }
-    } else if text.starts_with("unknown field") {
-        Why::Unknown
-    } else if text.starts_with("missing field") {
-        // The path ends at the object; its sentence names the field.
-        match text.split('`').nth(1) {
-            Some("slug") => Why::Malformed("an object with a slug"),
-            Some("name") => Why::Malformed("an object with a name"),
-            _ => Why::Missing,
-        }
-    } else if text.starts_with("duplicate field") {
-        Why::Duplicate
-    } else if text.starts_with("unknown variant") {
-        Why::NotOneOf(text.split('`').skip(3).step_by(2).map(str::to_owned).collect())
-    } else {
-        Why::WrongType(expected(text))
-    }
-}
-
-fn expected(text: &str) -> &'static str {
-    let wanted = text.rsplit("expected ").next().unwrap_or_default();
-    for (start, name) in [
-        ("a string", "string"),
-        ("a boolean", "boolean"),
-        ("a sequence", "array"),
-        ("a map", "object"),
-        ("struct", "object"),
-        ("u", "whole number"),
-    ] {
-        if wanted.starts_with(start) {
-            return name;
-        }
-    }
-    "value of another type"
 }
 
 /// The catalogue that is part of the program, by slug.
@@ -505,7 +527,7 @@ pub fn built_in() -> &'static BTreeMap<String, Entry> {
             providers: Vec<Entry>,
         }
         #[expect(clippy::expect_used, reason = "a test reads the same text")]
-        let catalogue: Catalogue = serde_json::from_str(include_str!("../../static/catalogue/providers.json"))
+        let catalogue: Catalogue = serde_json::from_str(include_str!("../../../static/catalogue/providers.json"))
             .expect("the embedded catalogue is well formed");
         catalogue.providers.into_iter().map(|entry| (entry.slug.clone(), entry)).collect()
     })
@@ -540,29 +562,5 @@ mod tests {
         for key in keys.split_whitespace() {
             assert!(built_in().contains_key(key), "{key}");
         }
-    }
-
-    fn why(json: &str) -> Vec<(String, Why)> {
-        match Entry::parse(json) {
-            Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| (fault.path, fault.why)).collect(),
-            other => panic!("{json}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn faults_of_a_definition_name_the_field() {
-        let with = |more: &str| format!(r#"{{"slug":"acme","name":"Acme","token_url":"https://a.example/t"{more}}}"#);
-        assert!(Entry::parse(&with("")).is_ok());
-        assert!(Entry::parse(&with(r#","authorize_url":"http://127.0.0.1:9/a""#)).is_ok());
-        assert_eq!(why(&with(r#","colour":1"#))[0], ("colour".to_owned(), Why::Unknown));
-        assert_eq!(why(&with(r#","rotates":"yes""#))[0], ("rotates".to_owned(), Why::WrongType("boolean")));
-        assert_eq!(why(&with(r#","revoke_url":"http://a.example/r""#))[0].0, "revoke_url");
-        assert_eq!(why(&with(r#","revoke_url":"https://u:p@a.example/r""#))[0].0, "revoke_url");
-        assert_eq!(why(&with(r#","revoke_url":"https://{who}.a.example/r""#))[0].0, "revoke_url");
-        assert_eq!(why(&with(r#","hosts":["b.example"]"#))[0].0, "token_url");
-        assert_eq!(why(&with(r#","userinfo":{"url":"ftp://a","id":"/id"}"#))[0].0, "userinfo.url");
-        assert_eq!(why(r#"{"slug":"A b","name":"Acme","token_url":"https://a.example/t"}"#)[0].0, "slug");
-        assert_eq!(why(r#"{"slug":"acme","name":"Acme"}"#)[0], ("token_url".to_owned(), Why::Missing));
-        assert!(matches!(why("{\"slug\":\n,").as_slice(), [(_, Why::Syntax { line: 2, .. })]));
     }
 }

@@ -1,0 +1,381 @@
+//! What an answer to a token request means: tokens (RFC 6749 §5.1), or why there are none and who is to blame (§5.2).
+//!
+//! It reads what comes, not what should have come: JSON whatever its media type, forms, errors with status 200, numbers as
+//! text. A provider that does one thing otherwise says so in its entry.
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::{
+    catalogue::{AnswerField, Meaning, Resolved, TimeUnit},
+    transport,
+    wire::{Answer, RawAnswer, Refusal, Sent, TokenSet},
+};
+use crate::domain::{Secret, Timestamp, grant::Blame};
+
+/// The longest token, in bytes.
+const MOST_TOKEN: usize = 64 * 1024;
+/// The longest description, in characters.
+const MOST_DESCRIPTION: usize = 300;
+/// The longest error code, in characters.
+const MOST_CODE: usize = 64;
+/// The longest list of scopes, in bytes.
+const MOST_SCOPE: usize = 16 * 1024;
+/// The most bytes of one kept field, written as JSON, …
+const MOST_KEPT: usize = 4 * 1024;
+/// … and of all of them.
+const MOST_KEPT_TOGETHER: usize = 32 * 1024;
+/// Ten years in milliseconds: what claims to live longer lives so long.
+const MOST_LIFE: i64 = 10 * 365 * 86_400_000;
+/// A number from here on is an instant in milliseconds (1973); as seconds it would be past the year 5000.
+const MILLISECONDS_FROM: f64 = 1e11;
+/// By how much the provider's clock must be off before an instant it names is moved: `Date` has whole seconds, and the
+/// answer was under way.
+const SKEW_THAT_COUNTS: i64 = 30_000;
+
+impl Resolved {
+    /// What an answer means. It never fails: what makes no sense is a [`Refusal`].
+    pub fn read(&self, raw: &RawAnswer) -> Answer {
+        let body = parse(raw.body.expose());
+        let status = raw.status;
+        let granted = (200..300).contains(&status) && body.as_ref().is_some_and(|body| self.succeeded(body));
+        if granted
+            && let Some(body) = &body
+            && self.find(body, AnswerField::AccessToken).is_some_and(|token| !is_empty(token))
+        {
+            return match self.tokens(body, raw) {
+                Some(tokens) => Answer::Tokens(tokens),
+                None => Answer::Refused(Refusal::new(Blame::Provider, "malformed_token").unclear(true)),
+            };
+        }
+        let code = body.as_ref().and_then(|body| self.code(body, status));
+        let description = body.as_ref().and_then(|body| self.description(body));
+        let refusal = self.refusal(status, code, body.is_some());
+        Answer::Refused(Refusal { description, retry_after: raw.retry_after, ..refusal })
+    }
+
+    fn refusal(&self, status: u16, code: Option<String>, readable: bool) -> Refusal {
+        let own = code.as_ref().and_then(|code| self.entry().errors.get(code)).copied();
+        let word = code.as_deref().and_then(word);
+        let named = |blame, otherwise: &str| Refusal::new(blame, word.as_deref().unwrap_or(otherwise));
+        let by_status = format!("http_{status}");
+        match status {
+            300..400 => Refusal::new(Blame::Provider, "redirect"),
+            429 => match word.as_deref() {
+                Some("slow_down") => named(Blame::Provider, ""),
+                _ => Refusal::new(Blame::Provider, "rate_limited"),
+            },
+            // What the entry knows is meant even where the status says that something broke.
+            _ if own.is_some() => named(own.map_or(Blame::Provider, Blame::from), &by_status),
+            200..300 if !readable => Refusal::new(Blame::Provider, "not_json").unclear(true),
+            200..300 => match word.as_deref() {
+                Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
+                None => Refusal::new(Blame::Provider, "no_access_token").unclear(true),
+            },
+            // RFC 6749 §5.2 has this status for clients that are turned down; "unauthorized" says no more than it does.
+            401 => match word.as_deref() {
+                None | Some("access_denied") => named(Blame::App, &by_status),
+                Some(word) if word.eq_ignore_ascii_case("unauthorized") => named(Blame::App, ""),
+                Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
+            },
+            400..500 => {
+                let meaning = word.as_deref().and_then(usual);
+                named(meaning.map_or(Blame::Provider, Blame::from), &by_status)
+            }
+            // Whoever says "not now" has not begun; anything else may have broken after the work was done.
+            _ => named(Blame::Provider, &by_status).unclear(status != 503),
+        }
+    }
+
+    /// Whether the answer has what the entry wants of a success.
+    pub(super) fn succeeded(&self, body: &Value) -> bool {
+        self.entry().success.as_ref().is_none_or(|success| body.pointer(&success.pointer) == Some(&success.equals))
+    }
+
+    /// The first of a field's places that has something.
+    fn find<'a>(&self, body: &'a Value, field: AnswerField) -> Option<&'a Value> {
+        self.pointers(field).into_iter().find_map(|pointer| body.pointer(pointer)).filter(|value| !value.is_null())
+    }
+
+    /// Where the entry says that a field stands, or the other of a pair does not already say it.
+    fn find_unless<'a>(&self, body: &'a Value, field: AnswerField, said: AnswerField) -> Option<&'a Value> {
+        let answer = &self.entry().answer;
+        if answer.contains_key(&said) && !answer.contains_key(&field) { None } else { self.find(body, field) }
+    }
+
+    fn tokens(&self, body: &Value, raw: &RawAnswer) -> Option<TokenSet> {
+        let access = token(self.find(body, AnswerField::AccessToken)?)?;
+        let refresh = match self.find(body, AnswerField::RefreshToken) {
+            Some(value) if !is_empty(value) => Some(token(value)?),
+            _ => None,
+        };
+        Some(TokenSet {
+            access,
+            refresh,
+            token_type: self.find(body, AnswerField::TokenType).map_or_else(|| "Bearer".to_owned(), token_type),
+            expires_at: self.expires_at(body, raw),
+            refresh_expires_at: self.refresh_expires_at(body, raw),
+            scope: self.find(body, AnswerField::Scope).and_then(scope),
+            extra: self.kept(body),
+        })
+    }
+
+    /// When the access token ends. What is no number, or below zero, counts as not said: a provider that subtracts wrongly
+    /// must not make a good token useless. `0` is an end that has come.
+    fn expires_at(&self, body: &Value, raw: &RawAnswer) -> Option<Timestamp> {
+        let (within, at) = (AnswerField::ExpiresIn, AnswerField::ExpiresAt);
+        // An entry that names one place wants that one first.
+        let absolute = || self.find_unless(body, at, within).and_then(|value| instant(value, raw));
+        let relative = || self.find_unless(body, within, at).and_then(|value| self.after(value, raw));
+        let said = if self.entry().answer.contains_key(&at) {
+            absolute().or_else(relative)
+        } else {
+            relative().or_else(absolute)
+        };
+        said.or_else(|| {
+            let seconds = i64::try_from(self.entry().default_lifetime_s?).ok()?;
+            Some(raw.received_at.plus_ms(seconds.saturating_mul(1000).min(MOST_LIFE)))
+        })
+    }
+
+    /// When the refresh token ends; zero is how some say "never".
+    fn refresh_expires_at(&self, body: &Value, raw: &RawAnswer) -> Option<Timestamp> {
+        let relative = self.find(body, AnswerField::RefreshExpiresIn).and_then(|value| self.after(value, raw));
+        relative
+            .or_else(|| self.find(body, AnswerField::RefreshExpiresAt).and_then(|value| instant(value, raw)))
+            .filter(|end| *end > raw.received_at)
+    }
+
+    /// The instant so long after the answer came.
+    fn after(&self, value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
+        let unit = match self.entry().expires_in_unit {
+            TimeUnit::Seconds => 1000.0,
+            TimeUnit::Milliseconds => 1.0,
+        };
+        let ms = number(value)? * unit;
+        (ms >= 0.0).then(|| raw.received_at.plus_ms(whole(ms).min(MOST_LIFE)))
+    }
+
+    fn kept(&self, body: &Value) -> Map<String, Value> {
+        let mut room = MOST_KEPT_TOGETHER;
+        let mut kept = Map::new();
+        for (name, pointer) in &self.entry().keep {
+            let Some(value) = body.pointer(pointer).filter(|value| !value.is_null()) else { continue };
+            let size = value.to_string().len();
+            if size <= MOST_KEPT && size <= room {
+                room -= size;
+                kept.insert(name.clone(), value.clone());
+            }
+        }
+        kept
+    }
+
+    /// The provider's error code as it wrote it.
+    fn code(&self, body: &Value, status: u16) -> Option<String> {
+        // Not RFC 6749's, but often seen. A success may have such fields too, meaning something else.
+        const ELSEWHERE: &[&str] = &[
+            "/error/code",
+            "/error/type",
+            "/error/status",
+            "/error_code",
+            "/errorCode",
+            "/code",
+            "/errors/0/code",
+            "/errors/0/type",
+            "/errors/0/errorType",
+            "/0/errorCode",
+            "/status",
+        ];
+        let mut pointers = self.pointers(AnswerField::Error);
+        let own = pointers.len();
+        if !(200..300).contains(&status) {
+            pointers.extend(ELSEWHERE);
+        } else if !self.entry().answer.contains_key(&AnswerField::Error) {
+            pointers.extend(&ELSEWHERE[..3]);
+        }
+        pointers.iter().enumerate().find_map(|(place, pointer)| match body.pointer(pointer)? {
+            Value::String(code) if !code.trim().is_empty() => Some(code.trim().to_owned()),
+            Value::Number(code) if place < own => Some(code.to_string()),
+            _ => None,
+        })
+    }
+
+    fn description(&self, body: &Value) -> Option<String> {
+        const ELSEWHERE: &[&str] = &[
+            "/error/message",
+            "/message",
+            "/error_message",
+            "/errors/0/message",
+            "/0/message",
+            "/errorSummary",
+            "/detail",
+        ];
+        let mut pointers = self.pointers(AnswerField::ErrorDescription);
+        pointers.extend(ELSEWHERE);
+        let text = pointers.into_iter().find_map(|pointer| body.pointer(pointer)?.as_str())?;
+        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line = line.trim();
+        if line.is_empty() {
+            return None;
+        }
+        Some(match line.char_indices().nth(MOST_DESCRIPTION) {
+            Some((at, _)) => format!("{}…", line[..at].trim_end()),
+            None => line.to_owned(),
+        })
+    }
+}
+
+impl Refusal {
+    pub(super) fn new(blame: Blame, error: &str) -> Self {
+        Self { blame, error: error.to_owned(), description: None, retry_after: None, unclear: false }
+    }
+
+    fn unclear(mut self, unclear: bool) -> Self {
+        self.unclear = unclear;
+        self
+    }
+
+    /// What it means that there is no whole answer. One that is there has a meaning that only its provider's entry knows
+    /// ([`Resolved::read`]); here only its status counts.
+    pub fn of_sent(sent: &Sent) -> Self {
+        match sent {
+            Sent::NotSent(why) => Self { description: Some(why.clone()), ..Self::new(Blame::Network, "unreachable") },
+            Sent::Unclear(why) => {
+                let (error, description) = match why.as_str() {
+                    transport::TIMEOUT => ("timeout", None),
+                    transport::TOO_LARGE => ("too_large", None),
+                    _ => ("cut_off", Some(why.clone())),
+                };
+                Self { description, ..Self::new(Blame::Network, error).unclear(true) }
+            }
+            Sent::Answered(raw) => Self {
+                retry_after: raw.retry_after,
+                ..Self::new(Blame::Provider, &format!("http_{}", raw.status)).unclear(raw.status >= 500)
+            },
+        }
+    }
+}
+
+impl RawAnswer {
+    /// The provider's clock less ours in milliseconds, as exact as `Date`: to the second. `None`: it did not say.
+    pub fn skew_ms(&self) -> Option<i64> {
+        let ours = self.received_at.0.div_euclid(1000) * 1000;
+        Some(self.date?.0.saturating_sub(ours))
+    }
+}
+
+/// What a code of the standards means (RFC 6749 §5.2, RFC 8628 §3.5, OpenID Connect Core §3.1.2.6); `None`: it is of no
+/// standard.
+fn usual(code: &str) -> Option<Meaning> {
+    Some(match code {
+        "invalid_client" | "unauthorized_client" => Meaning::App,
+        // The last four are for what only a person before a browser can do.
+        "invalid_grant"
+        | "expired_token"
+        | "access_denied"
+        | "interaction_required"
+        | "login_required"
+        | "consent_required"
+        | "account_selection_required" => Meaning::Grant,
+        "invalid_request"
+        | "invalid_scope"
+        | "unsupported_grant_type"
+        | "server_error"
+        | "temporarily_unavailable"
+        | "authorization_pending"
+        | "slow_down" => Meaning::Provider,
+        _ => return None,
+    })
+}
+
+/// A code in the usual form: a short word. Spaces become underscores; what is longer, or prose, is no code.
+pub(super) fn word(code: &str) -> Option<String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let word: String = code.chars().map(|c| if c == ' ' { '_' } else { c }).collect();
+    (!word.is_empty() && word.len() <= MOST_CODE && word.chars().all(fine)).then_some(word)
+}
+
+/// The fields of a body: JSON, or a form. `None`: neither.
+pub(super) fn parse(body: &str) -> Option<Value> {
+    let body = body.trim_start_matches('\u{feff}').trim();
+    if let Some(value) = parse_json(body) {
+        return Some(value);
+    }
+    let (name, _) = body.split_once('=')?;
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || !name.chars().all(fine) || body.contains(|c: char| c.is_whitespace() || c == '<') {
+        return None;
+    }
+    let fields = form_urlencoded::parse(body.as_bytes()).map(|(name, value)| (name.into_owned(), value.into()));
+    Some(Value::Object(fields.collect()))
+}
+
+/// A body that is a JSON object or array.
+pub(super) fn parse_json(body: &str) -> Option<Value> {
+    let body = body.trim_start_matches('\u{feff}').trim();
+    serde_json::from_str(body).ok().filter(|value: &Value| value.is_object() || value.is_array())
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
+}
+
+/// A token that can stand in a header; `None`: it cannot.
+pub(super) fn token(value: &Value) -> Option<Secret> {
+    let text = value.as_str()?;
+    (text.len() <= MOST_TOKEN && !text.chars().any(char::is_control)).then(|| Secret::new(text))
+}
+
+/// The type as written, but `Bearer`, whose case nobody agrees on (RFC 6750 §2.1), in one way. What is no token type
+/// counts as not said.
+fn token_type(value: &Value) -> String {
+    match value.as_str() {
+        Some(text)
+            if !text.eq_ignore_ascii_case("bearer")
+                && (1..=64).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) =>
+        {
+            text.to_owned()
+        }
+        _ => "Bearer".to_owned(),
+    }
+}
+
+fn scope(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        _ => return None,
+    };
+    (!text.is_empty() && text.len() <= MOST_SCOPE && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// A number, or a text that is one.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    (!number.is_nan()).then_some(number)
+}
+
+/// Without the fraction; what is too large is the largest.
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
+pub(super) fn whole(number: f64) -> i64 {
+    number as i64
+}
+
+/// An instant: seconds or milliseconds since 1970 as number or text, or RFC 3339. It is the provider's clock that says it;
+/// where that is known to be off, ours is meant.
+fn instant(value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
+    let at = match number(value) {
+        Some(number) if number < 0.0 => return None,
+        Some(number) if number < MILLISECONDS_FROM => whole(number * 1000.0),
+        Some(number) => whole(number),
+        None => value.as_str()?.trim().parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+    };
+    let skew = raw.skew_ms().filter(|skew| skew.saturating_abs() > SKEW_THAT_COUNTS).unwrap_or(0);
+    let end = at.saturating_sub(skew);
+    Some(Timestamp(end.clamp(0, raw.received_at.0.saturating_add(MOST_LIFE))))
+}
