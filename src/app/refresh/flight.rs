@@ -204,7 +204,7 @@ async fn turn(app: &App, plan: Plan, wanted: Wanted, memory: &mut Memory) -> Res
         app.db.write(move |tx| store::grants::schedule(tx, id, Some(at))).await?;
         return Ok(Turn::Over);
     }
-    if plan.grant.uncertain_at.is_some() && plan.replay() == Replay::Once && !memory.probed && wanted != Wanted::Now {
+    if plan.grant.uncertain_at.is_some() && plan.replay() == Replay::Once && !memory.probed {
         match probe(app, &plan).await {
             Some(true) => memory.probed = true,
             Some(false) => {
