@@ -8,16 +8,22 @@ mod attempts;
 pub mod checks;
 pub mod client_applications;
 pub mod connections;
+pub mod courier;
 pub mod credential;
 pub mod customers;
+mod deliveries;
 pub mod document;
+pub mod events;
+pub mod expiring;
 pub mod hashing;
 pub mod housekeeping;
 pub mod keys;
 pub mod load;
+pub mod metrics;
 pub mod profiles;
 pub mod providers;
 pub mod users;
+pub mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -31,8 +37,10 @@ use crate::{
 use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
+use deliveries::Outbox;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
+use metrics::Metrics;
 
 /// What the use cases need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -80,6 +88,8 @@ pub struct App {
     loads: tokio::sync::Semaphore,
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
+    metrics: Metrics,
+    outbox: Arc<Outbox>,
 }
 
 impl App {
@@ -100,6 +110,8 @@ impl App {
             run: run.hash(),
             loads: tokio::sync::Semaphore::new(load::MOST_AT_ONCE),
             probes: Mutex::default(),
+            metrics: Metrics::default(),
+            outbox: Arc::default(),
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod address;
 pub mod catalogue;
+mod post;
 pub mod wire;
 
 use std::{sync::OnceLock, time::Duration};

@@ -52,7 +52,7 @@ pub(super) fn touch(tx: &Tx<'_>) -> Result<()> {
 /// The ids of keys that sealed values of one table need, and how many values each.
 pub fn key_ids_in_use(read: &Read<'_>) -> Result<Vec<(&'static str, String, u64)>> {
     let mut found = Vec::new();
-    for (table, column) in [("profile_secrets", "key_id"), ("connections", "input_key_id")] {
+    for (table, column) in [("profile_secrets", "key_id"), ("connections", "input_key_id"), ("webhooks", "key_id")] {
         let mut statement = read.conn.prepare(&format!(
             "SELECT {column}, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
         ))?;

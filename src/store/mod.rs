@@ -10,8 +10,11 @@ pub mod api_tokens;
 pub mod audit;
 pub mod client_applications;
 pub mod connections;
+pub mod counts;
 pub mod customers;
+pub mod deliveries;
 pub mod events;
+pub mod expiring;
 pub mod installation;
 pub mod migrate;
 pub mod pages;
@@ -19,6 +22,7 @@ pub mod profiles;
 pub mod providers;
 pub mod seal;
 pub mod users;
+pub mod webhooks;
 mod writer;
 
 use std::{
@@ -233,6 +237,11 @@ impl Db {
     /// Hands `f` to the writer thread without waiting; for marks such as "last used" that nobody would miss.
     pub fn note(&self, f: impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static) {
         self.inner.writer.note(f);
+    }
+
+    /// How many writes wait for the writer.
+    pub fn writes_waiting(&self) -> usize {
+        self.inner.writer.waiting()
     }
 
     /// What time it is.
