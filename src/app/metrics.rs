@@ -196,8 +196,7 @@ impl Metrics {
     }
 }
 
-/// What the database holds, counted.
-pub use store::counts::Counts;
+pub use store::{counts::Counts, sqlite_version};
 
 impl App {
     /// The counters.
