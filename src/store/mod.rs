@@ -9,10 +9,12 @@
 pub mod api_tokens;
 pub mod audit;
 pub mod client_applications;
+pub mod connect_links;
 pub mod connections;
 pub mod counts;
 pub mod customers;
 pub mod deliveries;
+pub mod device_authorizations;
 pub mod events;
 pub mod expiring;
 pub mod grants;
