@@ -7,6 +7,7 @@ pub mod api_tokens;
 mod attempts;
 pub mod checks;
 pub mod client_applications;
+pub mod connect;
 pub mod connections;
 pub mod credential;
 pub mod customers;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub access_token_life_s: u32,
     /// How many bytes an uploaded file may have.
     pub most_upload: u64,
+    /// Where browsers may be sent once an account is connected: URLs, each for what lies below it.
+    pub return_urls: Vec<String>,
 }
 
 /// How client secrets of providers are kept.
@@ -93,6 +96,8 @@ pub struct App {
     metrics: Metrics,
     /// For what goes on in the background when the caller has gone.
     me: Weak<App>,
+    /// Links that were given to callers whose connection has to be authorised, by connection.
+    links: Mutex<std::collections::HashMap<i64, connect::Link>>,
     settings: Settings,
     attempts: Attempts,
     application_attempts: Attempts,
@@ -127,6 +132,7 @@ impl App {
             metrics: Metrics::default(),
             outbox: Arc::default(),
             me: me.clone(),
+            links: Mutex::default(),
             db,
             settings,
             attempts: Attempts::at_passwords(),

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admin;
 pub mod body;
 pub mod caller;
+mod connect;
 pub mod download;
 pub mod metrics;
 pub mod oracle;

@@ -108,8 +108,7 @@ pub fn set_hash(tx: &Tx<'_>, id: i64, hash: &[u8; 32]) -> Result<()> {
 /// The link with this id that has not ended, with its hash.
 pub fn find(read: &Read<'_>, id: i64) -> Result<Option<(Link, Vec<u8>)>> {
     let sql = format!("{SELECT} WHERE id = ?1 AND expires_at > ?2");
-    let found =
-        read.conn.prepare_cached(&sql)?.query_row(params![id, read.now.0], |row| Ok((link(row)?, row.get(7)?)));
+    let found = read.conn.prepare_cached(&sql)?.query_row(params![id, read.now.0], |row| Ok((link(row)?, row.get(7)?)));
     Ok(found.optional()?)
 }
 
@@ -122,10 +121,8 @@ pub fn find_begun(read: &Read<'_>, id: i64) -> Result<Option<Link>> {
 /// `Internal` when they do not open.
 pub fn input(read: &Read<'_>, id: i64) -> Result<Option<Secret>> {
     let sql = "SELECT input_key_id, input_sealed FROM connect_links WHERE id = ?1 AND input_sealed IS NOT NULL";
-    let found = read
-        .conn
-        .prepare_cached(sql)?
-        .query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
+    let found =
+        read.conn.prepare_cached(sql)?.query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
     let Some(sealed) = found.optional()? else { return Ok(None) };
     read.sealer.open(INPUT, &id.to_string(), &sealed).map(Some)
 }
@@ -147,6 +144,12 @@ pub fn is_new(read: &Read<'_>, connection_id: i64) -> Result<bool> {
 /// Removes a link, with the browsers that are on their way.
 pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
     tx.conn.prepare_cached("DELETE FROM connect_links WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Removes all links of a connection, with the browsers that are on their way.
+pub fn delete_of_connection(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    tx.conn.prepare_cached("DELETE FROM connect_links WHERE connection_id = ?1")?.execute([connection_id])?;
     Ok(())
 }
 

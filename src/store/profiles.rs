@@ -318,3 +318,9 @@ pub fn heal(tx: &Tx<'_>, id: i64) -> Result<u64> {
                WHERE blame = 'app' AND connection_id IN (SELECT c.id FROM connections c WHERE c.profile_id = ?1)";
     Ok(tx.conn.prepare_cached(sql)?.execute(params![id, tx.now.0])? as u64)
 }
+
+/// Which of our addresses a profile is registered with.
+pub fn callback(read: &Read<'_>, id: i64) -> Result<String> {
+    let sql = "SELECT callback FROM profiles WHERE id = ?1";
+    Ok(read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
+}

@@ -12,6 +12,7 @@ mod cli;
 mod cli_users;
 mod client_applications;
 mod clock;
+mod connect;
 mod customers;
 mod dialects;
 mod durability;

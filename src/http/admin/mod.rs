@@ -4,6 +4,7 @@
 
 mod api_tokens;
 mod applications;
+pub(in crate::http) mod connect;
 mod events;
 mod expiring;
 mod keys;
@@ -25,6 +26,7 @@ pub fn routes(routes: Routes) -> Routes {
     const READ: Needs = Needs::Scope(Scope::ProfilesRead);
     const WRITE: Needs = Needs::Scope(Scope::ProfilesWrite);
     const SEE: Needs = Needs::Scope(Scope::ApplicationsRead);
+    const LINK: Needs = Needs::Scope(Scope::ConnectionsWrite);
     const CHANGE: Needs = Needs::Scope(Scope::ApplicationsWrite);
     routes
         .at("/client_applications", [(Method::GET, SEE, web::to(applications::list))])
@@ -65,6 +67,9 @@ pub fn routes(routes: Routes) -> Routes {
                 (Method::DELETE, WRITE, web::to(providers::delete)),
             ],
         )
+        .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
+        .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
+        .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])

@@ -52,6 +52,7 @@ use super::{
     accept,
     body::query_flag,
     caller::{Admitted, Needs},
+    connect,
     problem::{Asked, Failure, Kind, fault_phrase, sentence},
     routes::Routes,
     xml,
@@ -63,6 +64,8 @@ use crate::{
 use parameters::{Given, Parameter, Type};
 
 const PREFIX: &str = "/Thingworx";
+/// Where providers send browsers back to whose apps were registered for that product.
+const RETURN: &str = "/Oauths/oauth/return";
 const FOLDER: &str = "/Subsystems/WorkflowSubsystem/Services";
 /// In every answer: whether it tells of an error, for scripts that see status 200 either way.
 const OUTCOME: HeaderName = HeaderName::from_static("grantry-outcome");
@@ -143,7 +146,8 @@ static SERVICES: [Service; 6] = [
 
 /// The routes of this dialect: one for each service.
 pub fn routes() -> Routes {
-    SERVICES.iter().fold(Routes::below(PREFIX), |routes, service| {
+    let routes = Routes::below(PREFIX).at(RETURN, [(Method::GET, Needs::Nothing, web::to(connect::flow_callback))]);
+    SERVICES.iter().fold(routes, |routes, service| {
         let handler = move |app: web::Data<App>, caller: Admitted, request: HttpRequest, payload: web::Payload| {
             serve(service, app, caller, request, payload)
         };
