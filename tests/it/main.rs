@@ -14,6 +14,7 @@ mod client_applications;
 mod customers;
 mod dialects;
 mod durability;
+mod engine;
 mod failures;
 mod flow_services;
 mod hostile;
