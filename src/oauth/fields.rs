@@ -109,5 +109,5 @@ pub(super) fn instant(value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
     };
     let skew = raw.skew_ms().filter(|skew| skew.saturating_abs() > SKEW_THAT_COUNTS).unwrap_or(0);
     let end = at.saturating_sub(skew);
-    Some(Timestamp(end.clamp(0, raw.received_at.0.saturating_add(MOST_LIFE))))
+    Some(Timestamp(end.max(0).min(raw.received_at.0.saturating_add(MOST_LIFE))))
 }

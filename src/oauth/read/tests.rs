@@ -160,6 +160,10 @@ fn an_instant_of_a_clock_that_is_off_is_moved_to_ours() {
     let same_second = RawAnswer { received_at: Timestamp(HERE + 999), date: Some(Timestamp(HERE)), ..raw(200, "") };
     assert_eq!(same_second.skew_ms(), Some(0));
     assert_eq!(raw(200, "").skew_ms(), None);
+    // A clock before 1970 is no reason to fall over.
+    let long_ago =
+        RawAnswer { received_at: Timestamp(-20 * YEAR), ..raw(200, r#"{"access_token":"A","expires_at":0}"#) };
+    assert!(matches!(provider("").read(&long_ago), Answer::Tokens(_)));
 }
 
 #[test]
