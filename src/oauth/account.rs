@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     Engine,
     catalogue::Resolved,
-    read,
+    fields,
     request::{Method, Request},
     wire::{Client, Refusal, Sent},
 };
@@ -46,11 +46,11 @@ impl Resolved {
 }
 
 impl Engine {
-    /// Asks whose access token it is. `extra` is what was kept of the answer and the callback: some providers say it there.
-    /// `None`: this provider does not tell.
+    /// Asks whose access token it is. `extra` is what was kept of the answer and the callback: some providers say it
+    /// there. `None`: this provider does not tell.
     ///
-    /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be good
-    /// for everything else. `http_401` as `error` says that the provider did not take the token.
+    /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be
+    /// good for everything else. `http_401` as `error` says that the provider did not take the token.
     pub async fn user_info(
         &self,
         provider: &Resolved,
@@ -64,19 +64,20 @@ impl Engine {
         request.authorization = Some(provider.token_header(info.scheme.as_deref(), access));
         let sent = self.send(&request, deadline, Timestamp::default).await;
         let Sent::Answered(raw) = &sent else { return Err(Refusal::of_sent(&sent)) };
-        let body = read::parse_json(raw.body.expose());
+        let body = fields::parse_json(raw.body.expose());
         let refused = |error: &str| Refusal { error: error.to_owned(), unclear: false, ..Refusal::of_sent(&sent) };
         match body {
             _ if !(200..300).contains(&raw.status) => Err(refused(&format!("http_{}", raw.status))),
             None => Err(refused("not_json")),
             Some(body) if !provider.succeeded(&body) => Err(refused(
-                &body.pointer("/error").and_then(Value::as_str).and_then(read::word).unwrap_or("refused".to_owned()),
+                &body.pointer("/error").and_then(Value::as_str).and_then(fields::word).unwrap_or("refused".to_owned()),
             )),
             Some(body) => provider.account(&body).map(Some).ok_or_else(|| refused("no_account")),
         }
     }
 
-    /// Whether the provider says that a token is active (RFC 7662 §2.2). `None`: it has no such endpoint, or did not say.
+    /// Whether the provider says that a token is active (RFC 7662 §2.2). `None`: it has no such endpoint, or did not
+    /// say.
     pub async fn introspect(
         &self,
         provider: &Resolved,
@@ -90,7 +91,7 @@ impl Engine {
         request.authenticate(client, entry.client_auth);
         match self.send(&request, deadline, Timestamp::default).await {
             Sent::Answered(raw) if (200..300).contains(&raw.status) => {
-                read::parse_json(raw.body.expose())?.pointer("/active")?.as_bool()
+                fields::parse_json(raw.body.expose())?.pointer("/active")?.as_bool()
             }
             _ => None,
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Engine,
     catalogue::{ClientAuth, Entry, Pkce, RequestFormat, check_issuer, check_url},
-    read,
+    fields,
     request::{Method, Request},
     wire::{Refusal, Sent},
 };
@@ -44,8 +44,8 @@ pub struct Discovered {
 const USUAL_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 impl Engine {
-    /// Asks an issuer for its endpoints: by OpenID Connect's path, then by RFC 8414's. The document must name the issuer
-    /// that was asked, with or without a slash at the end.
+    /// Asks an issuer for its endpoints: by OpenID Connect's path, then by RFC 8414's. The document must name the
+    /// issuer that was asked, with or without a slash at the end.
     ///
     /// Every fault names `issuer`.
     pub async fn discover(&self, issuer: &str, deadline: Duration) -> Result<Discovered> {
@@ -87,7 +87,7 @@ impl Engine {
         if raw.status != 200 {
             return Err(format!("{address} answers with status {}", raw.status));
         }
-        match read::parse_json(raw.body.expose()) {
+        match fields::parse_json(raw.body.expose()) {
             Some(Value::Object(document)) => Ok(document),
             _ => Err(format!("{address} answers with something else than a JSON object")),
         }

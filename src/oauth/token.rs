@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::{
     Engine,
     catalogue::Resolved,
-    read,
+    fields,
     wire::{Answer, Ask, Client, RawAnswer, Sent},
 };
 use crate::domain::{Secret, Timestamp};
@@ -19,8 +19,8 @@ const MASK: &str = "[redacted]";
 const LEAST: usize = 4;
 
 impl Engine {
-    /// Sends a token request, once, and follows no redirect. `deadline` is for all of it; `now` tells when the answer was
-    /// here.
+    /// Sends a token request, once, and follows no redirect. `deadline` is for all of it; `now` tells when the answer
+    /// was here.
     ///
     /// The answer is as it came, but for one that brings no tokens: what we sent is masked in it, as some providers say
     /// which refresh token they do not like.
@@ -60,7 +60,7 @@ pub(super) fn mask(raw: &mut RawAnswer, secrets: &[&Secret]) {
             }
         }
     }
-    let body = match read::parse_json(raw.body.expose()) {
+    let body = match fields::parse_json(raw.body.expose()) {
         Some(mut value) => {
             mask_value(&mut value, &needles);
             value.to_string()

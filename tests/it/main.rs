@@ -16,6 +16,7 @@ mod connect;
 mod customers;
 mod dialects;
 mod durability;
+mod engine;
 mod failures;
 mod flow_services;
 mod hostile;
