@@ -324,3 +324,15 @@ pub fn callback(read: &Read<'_>, id: i64) -> Result<String> {
     let sql = "SELECT callback FROM profiles WHERE id = ?1";
     Ok(read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
 }
+
+/// Lets a profile whose credentials are turned down, and whatever waits for them, be tried at once: somebody has changed
+/// them. Whether that has helped is for the provider to say.
+pub fn try_again(tx: &Tx<'_>, id: i64) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE profiles SET rejected_until = ?2 WHERE id = ?1 AND rejected_at IS NOT NULL")?
+        .execute(params![id, tx.now.0])?;
+    let sql = "UPDATE grants SET due_at = ?2
+               WHERE blame = 'app' AND connection_id IN (SELECT c.id FROM connections c WHERE c.profile_id = ?1)";
+    tx.conn.prepare_cached(sql)?.execute(params![id, tx.now.0])?;
+    Ok(())
+}

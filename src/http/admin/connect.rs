@@ -90,7 +90,11 @@ pub(super) async fn client_credentials(
 }
 
 /// Brings a grant along.
-pub(in crate::http) async fn import(app: web::Data<App>, caller: Admitted, body: Json) -> Result<HttpResponse, Failure> {
+pub(in crate::http) async fn import(
+    app: web::Data<App>,
+    caller: Admitted,
+    body: Json,
+) -> Result<HttpResponse, Failure> {
     let mut fields = Fields::of(&body.0)?;
     let wish = wish(&mut fields);
     let refresh = fields.need("refresh_token", token);
