@@ -21,5 +21,6 @@ mod layering;
 mod profiles;
 mod providers;
 mod readme;
+mod simulator;
 mod site;
 mod tls;
