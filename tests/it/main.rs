@@ -26,6 +26,7 @@ mod providers;
 mod readme;
 mod refresh;
 mod simulator;
+mod simulator;
 mod site;
 mod tls;
 mod torture;
