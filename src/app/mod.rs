@@ -47,7 +47,7 @@ use crate::{
 use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
-use deliveries::Outbox;
+use deliveries::Pings;
 use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
@@ -111,7 +111,7 @@ pub struct App {
     loads: tokio::sync::Semaphore,
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
-    outbox: Arc<Outbox>,
+    pings: Pings,
 }
 
 impl App {
@@ -130,7 +130,7 @@ impl App {
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
-            outbox: Arc::default(),
+            pings: Pings::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,
