@@ -4,19 +4,21 @@
 //! opinion on who may ask.
 //!
 //! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer means;
-//! `revoke`, `account`, `device` and `discovery` are the other things there are to ask.
+//! `revoke`, `account`, `device` and `discovery` are the other things there are to ask; `trial` asks without any user.
 
 pub mod account;
 mod address;
 pub mod catalogue;
 pub mod device;
 pub mod discovery;
+mod mask;
 pub mod pkce;
 mod read;
 mod request;
 pub mod revoke;
 mod token;
 mod transport;
+pub mod trial;
 pub mod wire;
 
 use std::{sync::OnceLock, time::Duration};
