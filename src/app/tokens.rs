@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{App, access::Caller, connections, refresh::Wanted};
+use super::{App, access::Caller, connections, metrics::HandOut, refresh::Wanted};
 use crate::{
     domain::{
         Error, Result, Secret, Timestamp,
@@ -54,14 +54,19 @@ impl App {
     pub async fn access_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<HandedOut> {
         caller.need(Scope::ConnectionsToken)?;
         let given = self.fresh_token(caller, id, min_ttl_ms).await;
-        self.metrics.handed_out(given.as_ref().err());
+        self.metrics.handed_out(given.as_ref().map_or_else(HandOut::of, |_| HandOut::Ok));
         let (_, given) = given?;
         self.count_hand_out(caller, id);
         Ok(given)
     }
 
     /// The same without counting, with the connection: for what uses a token on a caller's behalf.
-    pub(super) async fn fresh_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<(Connection, HandedOut)> {
+    pub(super) async fn fresh_token(
+        &self,
+        caller: &Caller,
+        id: i64,
+        min_ttl_ms: i64,
+    ) -> Result<(Connection, HandedOut)> {
         let look = || self.db.read(|read| find(read, caller, id));
         let found = look()?;
         if let Some(given) = hand_out(&found, min_ttl_ms)? {
@@ -91,7 +96,8 @@ fn no_token(found: &Found, min_ttl_ms: i64) -> Error {
 
 fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {
     let connection = connections::of_caller(read, caller, None, id)?;
-    let rejected = store::profiles::rejected_until(read, connection.profile_id)?.is_some_and(|until| until > read.now());
+    let rejected =
+        store::profiles::rejected_until(read, connection.profile_id)?.is_some_and(|until| until > read.now());
     Ok(Found { connection, grant: store::grants::find_with_tokens(read, id)?, rejected, now: read.now() })
 }
 
