@@ -22,6 +22,7 @@ pub mod keys;
 pub mod load;
 pub mod metrics;
 pub mod profiles;
+pub mod provider_check;
 pub mod providers;
 mod refresh;
 mod registration;
@@ -107,6 +108,7 @@ pub struct App {
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
     outbox: Arc<Outbox>,
+    checks: provider_check::Checks,
 }
 
 impl App {
@@ -126,6 +128,7 @@ impl App {
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
             outbox: Arc::default(),
+            checks: provider_check::Checks::default(),
             me: me.clone(),
             db,
             settings,

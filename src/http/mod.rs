@@ -5,6 +5,7 @@ pub mod admin;
 pub mod body;
 pub mod caller;
 pub mod download;
+pub mod findings;
 pub mod metrics;
 pub mod oracle;
 pub mod problem;

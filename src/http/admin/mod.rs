@@ -1,5 +1,5 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading, events, webhooks,
-//! credentials of client applications. The admin page and the command
+//! Our own calls, beside those of the dialects: users, API tokens, providers, the check of a profile, keys, loading, events,
+//! webhooks, credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
@@ -8,6 +8,7 @@ mod events;
 mod expiring;
 mod keys;
 mod load;
+mod provider_check;
 mod providers;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
@@ -65,6 +66,7 @@ pub fn routes(routes: Routes) -> Routes {
                 (Method::DELETE, WRITE, web::to(providers::delete)),
             ],
         )
+        .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])
