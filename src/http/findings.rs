@@ -146,10 +146,7 @@ mod tests {
 
     #[test]
     fn certificates_and_clocks_are_told_in_words() {
-        assert_eq!(
-            certificate("UnknownIssuer"),
-            "it is signed by nobody whom this machine trusts (UnknownIssuer)"
-        );
+        assert_eq!(certificate("UnknownIssuer"), "it is signed by nobody whom this machine trusts (UnknownIssuer)");
         assert_eq!(certificate("certificate expired: yesterday"), "certificate expired: yesterday");
         assert!(clock(-999).contains("agree") && clock(1000).contains("agree"));
         assert!(clock(31_000).contains("31 seconds ahead") && clock(-90_000).contains("90 seconds behind"));

@@ -450,7 +450,8 @@ mod tests {
             ),
             (
                 400,
-                r#"{"error":"invalid_grant","error_description":"redirect_uri is not one of this client's"}"#.to_owned(),
+                r#"{"error":"invalid_grant","error_description":"redirect_uri is not one of this client's"}"#
+                    .to_owned(),
                 Told::NotThere,
             ),
             (

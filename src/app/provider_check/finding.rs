@@ -327,8 +327,7 @@ impl Finding {
 /// What all findings together come to: a secret that works is enough for the client; whatever is an error spoils the whole.
 pub(super) fn verdict(findings: &[Finding]) -> Verdict {
     // What has to be mended first goes first.
-    const ORDER: [Verdict; 4] =
-        [Verdict::Misconfigured, Verdict::RedirectUri, Verdict::Unreachable, Verdict::Rejected];
+    const ORDER: [Verdict; 4] = [Verdict::Misconfigured, Verdict::RedirectUri, Verdict::Unreachable, Verdict::Rejected];
     let accepted = findings.iter().any(|finding| matches!(finding, Finding::Accepted { .. }));
     let errors = || findings.iter().filter(|finding| finding.severity() == Severity::Error);
     let told = |wanted| errors().any(|finding| finding.verdict() == Some(wanted));
@@ -355,8 +354,7 @@ mod tests {
         let accepted = || Finding::Accepted { secret: kind, confirmed: true };
         let rejected = |other_works| Finding::Rejected { secret: kind, words: words(), other_works };
         let unclear = || Finding::Unclear { secret: kind, words: words() };
-        let redirect =
-            || Finding::RedirectUri { place: Place::Authorization, register: String::new(), words: None };
+        let redirect = || Finding::RedirectUri { place: Place::Authorization, register: String::new(), words: None };
         let broken = || Finding::Broken { place: Place::Authorization, url: String::new(), status: 500 };
         for (findings, expected) in [
             (vec![], Verdict::Unknown),

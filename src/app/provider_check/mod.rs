@@ -24,12 +24,7 @@ use super::{
     registration::{LiveSecret, Registration},
 };
 use crate::{
-    domain::{
-        Error, Fault, Faults, Outage, Result, Timestamp, Why,
-        audit::Deed,
-        profile::SecretKind,
-        user::Scope,
-    },
+    domain::{Error, Fault, Faults, Outage, Result, Timestamp, Why, audit::Deed, profile::SecretKind, user::Scope},
     oauth::{
         catalogue::{ClientAuth, Entry, Pkce, Resolved},
         discovery::Discovered,
@@ -185,13 +180,10 @@ impl App {
             faults.or(())?;
         }
         let redirect_uri = format!("{}{}", self.settings.public_url, store::profiles::callback_path(read, id)?);
-        let (registration, borrowed) = match Registration::of_profile(read, id, variables) {
-            Err(Error::Invalid(faults)) => match borrow(read, caller, id, variables, &faults)? {
-                Some((registration, connection)) => (Ok(registration), Some(connection)),
-                None => (Err(faults.into_iter().map(misconfigured).collect()), None),
-            },
+        let (registration, borrowed) = match register(read, caller, id, variables) {
+            Err(Error::Invalid(faults)) => (Err(faults.into_iter().map(misconfigured).collect()), None),
             Err(Error::Internal(_)) if !opens(read, id) => (Err(vec![Finding::DoesNotOpen]), None),
-            other => (Ok(other?), None),
+            other => other.map(|(registration, borrowed)| (Ok(registration), borrowed))?,
         };
         Ok(Start { redirect_uri, registration, borrowed })
     }
@@ -284,11 +276,7 @@ impl App {
         Ok(checked)
     }
 
-    async fn visit(
-        &self,
-        registration: &Registration,
-        redirect_uri: &str,
-    ) -> Result<(Option<Exchange>, Vec<Finding>)> {
+    async fn visit(&self, registration: &Registration, redirect_uri: &str) -> Result<(Option<Exchange>, Vec<Finding>)> {
         let id = registration.profile.client_id.as_str();
         let Some(visit) = self.engine.visit(&registration.provider, id, redirect_uri, DEADLINE).await? else {
             return Ok((None, Vec::new()));
@@ -338,26 +326,29 @@ fn takes(findings: &[Finding], kind: Option<SecretKind>) -> bool {
     findings.iter().any(|finding| matches!(finding, Finding::Accepted { secret, .. } if *secret == kind))
 }
 
-/// The registration with the variables of a connection that is authorised, where variables are all that is missing.
-fn borrow(
+/// The registration of a profile with these variables; where none are given and some are missing, with those of a
+/// connection that is authorised, and that connection.
+pub(super) fn register(
     read: &Read<'_>,
     caller: &Caller,
     id: i64,
     given: &BTreeMap<String, String>,
-    faults: &[Fault],
-) -> Result<Option<(Registration, i64)>> {
-    if !given.is_empty() || !faults.iter().all(|fault| fault.path.starts_with("variables.")) {
-        return Ok(None);
-    }
-    for connection in store::connections::authorized(read, id, None)?.into_iter().take(MOST_BORROWED) {
-        // A caller who does not see a connection does not see its variables in an address either.
-        if let Ok(connection) = connections::of_caller(read, caller, None, connection)
-            && let Ok(registration) = Registration::of_connection(read, &connection)
-        {
-            return Ok(Some((registration, connection.id)));
+) -> Result<(Registration, Option<i64>)> {
+    let faults = match Registration::of_profile(read, id, given) {
+        Err(Error::Invalid(faults)) => faults,
+        other => return other.map(|registration| (registration, None)),
+    };
+    if given.is_empty() && faults.iter().all(|fault| fault.path.starts_with("variables.")) {
+        for connection in store::connections::authorized(read, id, None)?.into_iter().take(MOST_BORROWED) {
+            // A caller who does not see a connection does not see its variables in an address either.
+            if let Ok(connection) = connections::of_caller(read, caller, None, connection)
+                && let Ok(registration) = Registration::of_connection(read, &connection)
+            {
+                return Ok((registration, Some(connection.id)));
+            }
         }
     }
-    Ok(None)
+    Err(Error::Invalid(faults))
 }
 
 fn misconfigured(fault: Fault) -> Finding {
