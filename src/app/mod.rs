@@ -23,6 +23,7 @@ pub mod keys;
 pub mod load;
 pub mod metrics;
 pub mod profiles;
+pub mod provider_check;
 pub mod providers;
 mod refresh;
 mod registration;
@@ -112,6 +113,7 @@ pub struct App {
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
     pings: Pings,
+    checks: provider_check::Checks,
 }
 
 impl App {
@@ -131,6 +133,7 @@ impl App {
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
             pings: Pings::default(),
+            checks: provider_check::Checks::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,

@@ -6,6 +6,7 @@ pub mod body;
 pub mod caller;
 mod connect;
 pub mod download;
+pub mod findings;
 pub mod metrics;
 pub mod oracle;
 pub mod problem;

@@ -270,6 +270,21 @@ pub fn secret_used(tx: &Tx<'_>, id: i64, kind: SecretKind) -> Result<()> {
     Ok(())
 }
 
+/// The path of the redirect URI that the app of a profile is registered with.
+pub fn callback_path(read: &Read<'_>, id: i64) -> Result<&'static str> {
+    let sql = "SELECT callback = 'flow' FROM profiles WHERE id = ?1";
+    let flow: Option<bool> = read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    Ok(if flow == Some(true) { "/Thingworx/Oauths/oauth/return" } else { "/oauth/callback" })
+}
+
+/// The profiles whose client id or secret their provider turns down: id, name, and what it says.
+pub fn rejected(read: &Read<'_>) -> Result<Vec<(i64, String, String)>> {
+    let sql = "SELECT id, name, coalesce(rejected_why, '') FROM profiles WHERE rejected_at IS NOT NULL ORDER BY id";
+    let mut statement = read.conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether the provider turns down the credentials of a profile.
 pub fn is_rejected(read: &Read<'_>, id: i64) -> Result<bool> {
     let sql = "SELECT rejected_at IS NOT NULL FROM profiles WHERE id = ?1";

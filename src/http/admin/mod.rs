@@ -1,5 +1,5 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading, events, webhooks,
-//! credentials of client applications. The admin page and the command
+//! Our own calls, beside those of the dialects: users, API tokens, providers, the check of a profile, keys, loading, events,
+//! webhooks, credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
@@ -9,6 +9,7 @@ mod events;
 mod expiring;
 mod keys;
 mod load;
+mod provider_check;
 mod providers;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
@@ -70,6 +71,7 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
+        .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])

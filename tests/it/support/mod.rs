@@ -6,8 +6,10 @@
 mod answer;
 pub mod browser;
 mod caller;
+pub mod granted;
 mod multipart;
 pub mod practice;
+pub mod raw;
 
 use std::{
     fs::{self, File},
