@@ -13,6 +13,7 @@ pub mod event;
 pub mod grant;
 pub mod profile;
 pub mod provider;
+pub mod proxy;
 pub mod secret;
 pub mod user;
 pub mod value;
