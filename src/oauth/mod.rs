@@ -13,6 +13,7 @@ pub mod device;
 pub mod discovery;
 pub mod forward;
 pub mod pkce;
+mod post;
 mod read;
 mod request;
 pub mod revoke;

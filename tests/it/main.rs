@@ -26,3 +26,4 @@ mod refresh;
 mod simulator;
 mod site;
 mod tls;
+mod torture;
