@@ -23,6 +23,7 @@ pub mod load;
 pub mod metrics;
 pub mod profiles;
 pub mod providers;
+pub mod proxy;
 mod refresh;
 mod registration;
 pub mod revocations;
@@ -51,6 +52,7 @@ use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
 use metrics::Metrics;
+use proxy::Forwards;
 use refresh::Refresher;
 use worker::Worker;
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub access_token_life_s: u32,
     /// How many bytes an uploaded file may have.
     pub most_upload: u64,
+    /// For how long nothing may happen while a request is passed on.
+    pub proxy_idle: Duration,
 }
 
 /// How client secrets of providers are kept.
@@ -107,6 +111,7 @@ pub struct App {
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
     outbox: Arc<Outbox>,
+    forwards: Arc<Forwards>,
 }
 
 impl App {
@@ -126,6 +131,7 @@ impl App {
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
             outbox: Arc::default(),
+            forwards: Arc::default(),
             me: me.clone(),
             db,
             settings,

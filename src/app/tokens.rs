@@ -38,6 +38,10 @@ pub struct HandedOut {
     pub scope: Option<String>,
     /// What was kept of the provider's answer and callback (`instance_url`).
     pub extra: Map<String, Value>,
+    /// Which of the connection's tokens it is.
+    pub(super) version: i64,
+    /// When it came.
+    pub(super) issued_at: Timestamp,
 }
 
 struct Found {
@@ -115,6 +119,8 @@ fn hand_out(found: &Found, min_ttl_ms: i64) -> Result<Option<HandedOut>> {
         expires_in_s: grant.expires_at.map(|end| (end.0 - found.now.0).max(0) / 1000),
         scope: grant.scope.clone(),
         extra,
+        version: grant.version,
+        issued_at: grant.issued_at,
     }))
 }
 

@@ -41,6 +41,14 @@ pub struct Head {
     pub headers: Headers,
 }
 
+impl Head {
+    /// Turns down what is not passed on, whatever the provider: before anybody fetches a token for it.
+    pub fn check(&self, path: &str) -> Result<(), NotPassed> {
+        target::check_path(path)?;
+        headers::onward(&self.headers).map(drop)
+    }
+}
+
 /// The body of a request, as it comes.
 #[derive(Debug)]
 pub struct Body {

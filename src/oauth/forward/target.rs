@@ -70,7 +70,7 @@ const SLASHES: &str = "a path without empty segments and backslashes";
 
 /// Turns down what some server might read as a way up and out. What is encoded is looked at as often as it is: servers
 /// behind servers decode again.
-fn check_path(path: &str) -> Result<(), NotPassed> {
+pub(super) fn check_path(path: &str) -> Result<(), NotPassed> {
     if !(path.is_empty() || path.starts_with('/')) || !path.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(NotPassed::Path(FORM));
     }
