@@ -379,9 +379,7 @@ impl Values {
                 within(60, 86_400)(text).and_then(|n| n.try_into().ok())
             })?,
             most_upload: self.need("max-upload", "a number from 1024 to 104857600", within(1024, 104_857_600))?,
-            proxy_idle: self
-                .need("proxy-idle", "a number from 1 to 3600", within(1, 3600))
-                .map(Duration::from_secs)?,
+            proxy_idle: self.need("proxy-idle", "a number from 1 to 3600", within(1, 3600)).map(Duration::from_secs)?,
             profile_calls_per_minute: self.need("profile-calls-per-minute", "a number up to 1000000", |text| {
                 within(0, 1_000_000)(text).and_then(|n| n.try_into().ok())
             })?,

@@ -13,6 +13,7 @@ pub mod customers;
 mod deliveries;
 pub mod document;
 pub mod events;
+pub mod exchange;
 pub mod expiring;
 mod failpoint;
 mod hand_outs;

@@ -22,17 +22,8 @@ use super::{
 };
 pub use crate::oauth::forward::{Body, Cut, Head, Headers, body_way};
 use crate::{
-    domain::{
-        Error, Outage, Result,
-        connection::Connection,
-        grant::NoToken,
-        proxy::NotPassed,
-        user::Scope,
-    },
-    oauth::{
-        catalogue::Resolved,
-        forward::Target,
-    },
+    domain::{Error, Outage, Result, connection::Connection, grant::NoToken, proxy::NotPassed, user::Scope},
+    oauth::{catalogue::Resolved, forward::Target},
 };
 
 /// A token that is passed on has to be good for so long.
@@ -211,7 +202,9 @@ impl App {
         self.refresh(id, Wanted::Refused(used.version), PATIENCE).await?;
         match self.token_to_use(caller, id).await {
             Ok((_, given)) if given.version != used.version => Ok(Some(given)),
-            Err(error @ Error::NoToken { why: NoToken::NeedsReauthorization | NoToken::NotConnected, .. }) => Err(error),
+            Err(error @ Error::NoToken { why: NoToken::NeedsReauthorization | NoToken::NotConnected, .. }) => {
+                Err(error)
+            }
             Ok(_) | Err(Error::NoToken { .. }) => Ok(None),
             Err(error) => Err(error),
         }

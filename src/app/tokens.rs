@@ -64,6 +64,12 @@ impl App {
         Ok(given)
     }
 
+    /// Whether there is such a token: the same, but nobody is handed it.
+    pub async fn check_access_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<()> {
+        caller.need(Scope::ConnectionsToken)?;
+        self.fresh_token(caller, id, min_ttl_ms).await.map(drop)
+    }
+
     /// The same without counting, with the connection: for what uses a token on a caller's behalf.
     pub(super) async fn fresh_token(
         &self,

@@ -360,7 +360,9 @@ fn not_passed(why: &NotPassed) -> String {
         NotPassed::Unreachable(what) => format!("The API cannot be reached: {what}"),
         NotPassed::Timeout => "The API said nothing in time".to_owned(),
         NotPassed::Broken(what) => format!("The API gave no whole answer: {what}"),
-        NotPassed::Elsewhere => "The API redirects to an address that is not below its own; nobody is sent there".to_owned(),
+        NotPassed::Elsewhere => {
+            "The API redirects to an address that is not below its own; nobody is sent there".to_owned()
+        }
     }
 }
 

@@ -40,9 +40,11 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// The one route.
 pub fn routes() -> Routes {
     const NEEDS: Needs = Needs::PassOn(Scope::ConnectionsToken);
-    Routes::below(PREFIX)
-        .all("/{connection}", NEEDS, web::to(pass_on))
-        .all("/{connection}/{path:.*}", NEEDS, web::to(pass_on))
+    Routes::below(PREFIX).all("/{connection}", NEEDS, web::to(pass_on)).all(
+        "/{connection}/{path:.*}",
+        NEEDS,
+        web::to(pass_on),
+    )
 }
 
 /// `{"error":"needs_reauthorization","message":"…"}`: a word for programs and a sentence, with `connect_url` where somebody
@@ -70,7 +72,9 @@ fn error_type(failure: &Failure) -> &'static str {
     match &failure.kind {
         Kind::Domain(Error::NotPassed(why)) => match why {
             NotPassed::NoApi | NotPassed::NoAddress(_) => "proxy_configuration_error",
-            NotPassed::Path(_) | NotPassed::Upgrade | NotPassed::BodyCut | NotPassed::BodyTimeout => "http_request_error",
+            NotPassed::Path(_) | NotPassed::Upgrade | NotPassed::BodyCut | NotPassed::BodyTimeout => {
+                "http_request_error"
+            }
             NotPassed::Loop => "proxy_loop_detected",
             NotPassed::Inside => "destination_ip_prohibited",
             NotPassed::Unreachable(_) => "destination_unavailable",
@@ -94,7 +98,8 @@ async fn pass_on(
     let id = path_id(&request, "connection", Noun::Connection)?;
     let below = format!("{PREFIX}/{id}");
     // The path as it came: what was decoded on the way here may have been meant otherwise.
-    let path = request.uri().path().strip_prefix(below.as_str()).filter(|path| path.is_empty() || path.starts_with('/'));
+    let path =
+        request.uri().path().strip_prefix(below.as_str()).filter(|path| path.is_empty() || path.starts_with('/'));
     let path = path.ok_or_else(|| Error::not_found(Noun::Path, ""))?.to_owned();
     if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
         return Err(Error::from(NotPassed::Path("asked for without scheme and host")).into());
@@ -114,11 +119,7 @@ async fn pass_on(
 }
 
 /// The body of a request, once its first part is here; `None`: it has none.
-async fn take_body(
-    app: &App,
-    request: &HttpRequest,
-    mut payload: web::Payload,
-) -> Result<Option<Body>, NotPassed> {
+async fn take_body(app: &App, request: &HttpRequest, mut payload: web::Payload) -> Result<Option<Body>, NotPassed> {
     let first = match timeout(app.settings().proxy_idle, payload.next()).await {
         Err(_) => return Err(NotPassed::BodyTimeout),
         Ok(None) => return Ok(None),

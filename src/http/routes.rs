@@ -70,15 +70,8 @@ impl Routes {
     /// A resource that takes any method but CONNECT, which makes a tunnel, and TRACE, which shows what a request carries:
     /// one route for all of them.
     pub fn all(mut self, path: &str, needs: Needs, route: Route) -> Self {
-        const COMMON: [Method; 7] = [
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-            Method::OPTIONS,
-        ];
+        const COMMON: [Method; 7] =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
         for method in COMMON {
             self.list.push(RouteInfo { method, path: format!("{}{path}", self.prefix), needs });
         }

@@ -232,7 +232,9 @@ mod tests {
         for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {
             errors.push(Error::Unauthenticated(rejection));
         }
-        for outage in [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards] {
+        for outage in
+            [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards]
+        {
             errors.push(Error::unavailable(outage));
         }
         errors.extend([

@@ -94,7 +94,8 @@ impl Engine {
         }
         let mut headers = headers::onward(&head.headers)?;
         let (name, value) = provider.token_header(None, token);
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::internal("a token's header has no name"))?;
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::internal("a token's header has no name"))?;
         let mut value =
             HeaderValue::from_str(value.expose()).map_err(|_| Error::internal("a token that fits no header"))?;
         value.set_sensitive(true);
