@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
@@ -130,6 +131,12 @@ pub const SETTINGS: &[Setting] = &[
         help: "The most bytes of a client application's file: 1024 to 104857600.",
     },
     Setting {
+        key: "proxy-idle",
+        value: "SECONDS",
+        default: Some("120"),
+        help: "For how long a caller or a provider may say nothing while a request is passed on: 1 to 3600 seconds.",
+    },
+    Setting {
         key: "profile-calls-per-minute",
         value: "CALLS",
         default: Some("0"),
@@ -237,6 +244,8 @@ pub struct Config {
     pub access_token_life_s: u32,
     /// Bytes.
     pub most_upload: u64,
+    /// For how long nothing may happen while a request is passed on.
+    pub proxy_idle: Duration,
     /// Calls a minute; 0: any number.
     pub profile_calls_per_minute: u32,
     /// Name of the administrator made at a first start.
@@ -382,6 +391,7 @@ impl Values {
                 within(60, 86_400)(text).and_then(|n| n.try_into().ok())
             })?,
             most_upload: self.need("max-upload", "a number from 1024 to 104857600", within(1024, 104_857_600))?,
+            proxy_idle: self.need("proxy-idle", "a number from 1 to 3600", within(1, 3600)).map(Duration::from_secs)?,
             profile_calls_per_minute: self.need("profile-calls-per-minute", "a number up to 1000000", |text| {
                 within(0, 1_000_000)(text).and_then(|n| n.try_into().ok())
             })?,

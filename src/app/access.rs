@@ -275,6 +275,7 @@ mod tests {
             access_token_life_s: 60,
             most_upload: 1,
             return_urls: Vec::new(),
+            proxy_idle: std::time::Duration::from_secs(1),
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");

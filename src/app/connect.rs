@@ -360,9 +360,7 @@ impl App {
         };
         let entry = registration.provider.entry();
         // RFC 9207: an answer that another server has made is none.
-        if let (Some(iss), Some(issuer)) = (text("iss"), &entry.issuer)
-            && iss.trim_end_matches('/') != issuer.trim_end_matches('/')
-        {
+        if !registration.provider.takes_issuer(text("iss").as_deref()) {
             return Ok(landed(refused("wrong_issuer".to_owned(), None)));
         }
         if let Some(error) = text("error") {
@@ -401,12 +399,12 @@ impl App {
         let (tell, told) = tokio::sync::oneshot::channel();
         self.worker.spawn(async move {
             // Whoever asked may have gone.
-            drop(tell.send(app.exchange(aim, ask).await));
+            drop(tell.send(app.redeem(aim, ask).await));
         });
         told.await.map_err(|_| stopping())?
     }
 
-    async fn exchange(&self, aim: Aim, ask: Ask) -> Result<Exchanged> {
+    async fn redeem(&self, aim: Aim, ask: Ask) -> Result<Exchanged> {
         let clock = self.db.clock();
         let mut last = None;
         // A client that is turned down has not used up the code: the other secret may be tried.

@@ -14,6 +14,7 @@ pub mod customers;
 mod deliveries;
 pub mod document;
 pub mod events;
+pub mod exchange;
 pub mod expiring;
 mod failpoint;
 mod hand_outs;
@@ -25,6 +26,7 @@ pub mod metrics;
 pub mod profiles;
 pub mod provider_check;
 pub mod providers;
+pub mod proxy;
 mod refresh;
 mod registration;
 pub mod revocations;
@@ -53,6 +55,7 @@ use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
 use metrics::Metrics;
+use proxy::Forwards;
 use refresh::Refresher;
 use worker::Worker;
 
@@ -75,6 +78,8 @@ pub struct Settings {
     pub most_upload: u64,
     /// Where browsers may be sent once an account is connected: URLs, each for what lies below it.
     pub return_urls: Vec<String>,
+    /// For how long nothing may happen while a request is passed on.
+    pub proxy_idle: Duration,
 }
 
 /// How client secrets of providers are kept.
@@ -114,6 +119,7 @@ pub struct App {
     probes: Mutex<Vec<String>>,
     pings: Pings,
     checks: provider_check::Checks,
+    forwards: Arc<Forwards>,
 }
 
 impl App {
@@ -134,6 +140,7 @@ impl App {
             metrics: Metrics::default(),
             pings: Pings::default(),
             checks: provider_check::Checks::default(),
+            forwards: Arc::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,

@@ -46,16 +46,7 @@ impl Registration {
     /// The registration of a profile with these values for its provider's variables.
     pub(super) fn of_profile(read: &Read<'_>, profile_id: i64, variables: &BTreeMap<String, String>) -> Result<Self> {
         let profile = store::profiles::get(read, profile_id)?;
-        let (entry, _) =
-            providers::find(read, &profile.provider)?.ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
-        let parameters = match store::profiles::open_secret(read, profile_id, SecretKind::Parameters)? {
-            Some(text) => strings(&text),
-            None => BTreeMap::new(),
-        };
-        // What is said of one account goes before what is said of the app.
-        let mut values = parameters.clone();
-        values.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
-        let provider = entry.resolve(&values, &parameters)?;
+        let provider = resolved(read, &profile, variables)?;
         let mut secrets = Vec::new();
         if provider.client_auth() != ClientAuth::None {
             secrets = store::profiles::live_secrets(read, profile_id)?
@@ -72,9 +63,13 @@ impl Registration {
 
     /// The registration that a connection uses.
     pub(super) fn of_connection(read: &Read<'_>, connection: &Connection) -> Result<Self> {
-        let input = store::connections::input(read, connection.id)?;
-        let variables = input.as_ref().map(strings).unwrap_or_default();
-        Self::of_profile(read, connection.profile_id, &variables)
+        Self::of_profile(read, connection.profile_id, &variables(read, connection)?)
+    }
+
+    /// The provider of a connection, for what needs no client.
+    pub(super) fn provider_of(read: &Read<'_>, connection: &Connection) -> Result<Resolved> {
+        let profile = store::profiles::get(read, connection.profile_id)?;
+        resolved(read, &profile, &variables(read, connection)?)
     }
 
     /// The client as it shows itself with a secret.
@@ -86,6 +81,25 @@ impl Registration {
     pub(super) fn first_client(&self) -> Client {
         self.client(self.secrets.first())
     }
+}
+
+/// What was entered with a connection.
+fn variables(read: &Read<'_>, connection: &Connection) -> Result<BTreeMap<String, String>> {
+    Ok(store::connections::input(read, connection.id)?.as_ref().map(strings).unwrap_or_default())
+}
+
+/// A profile's provider with every blank filled in.
+fn resolved(read: &Read<'_>, profile: &Profile, variables: &BTreeMap<String, String>) -> Result<Resolved> {
+    let (entry, _) =
+        providers::find(read, &profile.provider)?.ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
+    let parameters = match store::profiles::open_secret(read, profile.id, SecretKind::Parameters)? {
+        Some(text) => strings(&text),
+        None => BTreeMap::new(),
+    };
+    // What is said of one account goes before what is said of the app.
+    let mut values = parameters.clone();
+    values.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+    entry.resolve(&values, &parameters)
 }
 
 /// The texts and numbers of a JSON object: what can stand in a URL.

@@ -38,6 +38,10 @@ pub struct HandedOut {
     pub scope: Option<String>,
     /// What was kept of the provider's answer and callback (`instance_url`).
     pub extra: Map<String, Value>,
+    /// Which of the connection's tokens it is.
+    pub(super) version: i64,
+    /// When it came.
+    pub(super) issued_at: Timestamp,
 }
 
 struct Found {
@@ -58,6 +62,12 @@ impl App {
         let (_, given) = given?;
         self.count_hand_out(caller, id);
         Ok(given)
+    }
+
+    /// Whether there is such a token: the same, but nobody is handed it.
+    pub async fn check_access_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<()> {
+        caller.need(Scope::ConnectionsToken)?;
+        self.fresh_token(caller, id, min_ttl_ms).await.map(drop)
     }
 
     /// The same without counting, with the connection: for what uses a token on a caller's behalf.
@@ -121,6 +131,8 @@ fn hand_out(found: &Found, min_ttl_ms: i64) -> Result<Option<HandedOut>> {
         expires_in_s: grant.expires_at.map(|end| (end.0 - found.now.0).max(0) / 1000),
         scope: grant.scope.clone(),
         extra,
+        version: grant.version,
+        issued_at: grant.issued_at,
     }))
 }
 

@@ -117,6 +117,7 @@ impl Opened {
             return_urls: config.return_urls.clone(),
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
+            proxy_idle: config.proxy_idle,
         };
         let app = App::start(self.db.clone(), settings, &self.run)?;
         let surface = Surface {

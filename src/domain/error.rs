@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::user::Scope;
+use super::{proxy::NotPassed, user::Scope};
 
 /// What a use case answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -74,9 +74,18 @@ pub enum Error {
         /// Where somebody can mend it by connecting the account.
         connect_url: Option<String>,
     },
+    /// A request could not be passed on to a provider's API, or its answer not passed back.
+    #[error("not passed on: {0:?}")]
+    NotPassed(NotPassed),
     /// A mistake of ours. The text is for the log and leaves the process nowhere else.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<NotPassed> for Error {
+    fn from(why: NotPassed) -> Self {
+        Self::NotPassed(why)
+    }
 }
 
 /// A kind of thing that can be missing, taken or in use.
@@ -236,6 +245,8 @@ pub enum Outage {
     Uploads,
     /// Too many lists are being read at once.
     Readers,
+    /// Too many requests are being passed on at once.
+    Forwards,
 }
 
 impl Error {

@@ -14,6 +14,7 @@ pub mod expiring;
 pub mod grant;
 pub mod profile;
 pub mod provider;
+pub mod proxy;
 pub mod secret;
 pub mod user;
 pub mod value;

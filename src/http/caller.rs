@@ -32,6 +32,9 @@ pub enum Needs {
     Caller,
     /// A credential with this scope.
     Scope(Scope),
+    /// The same, to have a request passed on. The session's cookie is none, as a browser sends it by itself, whoever wrote
+    /// the page that asks; and the body is not ours to read.
+    PassOn(Scope),
 }
 
 /// The name of the session's cookie: with `__Host-` where TLS is.
@@ -48,7 +51,7 @@ pub async fn guard<B: MessageBody + 'static>(
     let origin = Origin { request_id: request_id(&request), address: address(&request) };
     request.extensions_mut().insert(origin.clone());
     if needs != Needs::Nothing {
-        let admitted = match shown(&request) {
+        let admitted = match shown(&request, needs) {
             Ok(shown) => admit(&request, shown, origin, needs).await,
             Err(error) => Err(error),
         };
@@ -57,7 +60,8 @@ pub async fn guard<B: MessageBody + 'static>(
             Err(error) => return Ok(request.error_response(Failure::from(error)).map_into_boxed_body()),
         }
     }
-    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+    let opaque = matches!(needs, Needs::PassOn(_));
+    if !opaque && request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Ok(request.error_response(Failure::from(Kind::MediaType("identity"))).map_into_boxed_body());
     }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
@@ -67,13 +71,13 @@ async fn admit(request: &ServiceRequest, shown: Option<Shown>, origin: Origin, n
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
     let caller = app.authenticate(shown, origin).await?;
     match needs {
-        Needs::Scope(scope) => caller.need(scope).map(|()| caller),
+        Needs::Scope(scope) | Needs::PassOn(scope) => caller.need(scope).map(|()| caller),
         Needs::Caller | Needs::Nothing => Ok(caller),
     }
 }
 
 /// The credential that a request shows: `Authorization` (Bearer, Basic), `appKey`, or the session's cookie.
-fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
+fn shown(request: &ServiceRequest, needs: Needs) -> Result<Option<Shown>, Error> {
     const BAD: Error = Error::Unauthenticated(Rejection::Bad);
     if request.query_string().split('&').any(|pair| pair.split('=').next() == Some("appKey")) {
         return Err(Error::Unauthenticated(Rejection::InUrl));
@@ -87,7 +91,8 @@ fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
         (Some(one), None) if given.next().is_none() => {
             let one = one?;
             // A browser that was once given a password sends it by itself, whoever's page asks.
-            if matches!(one, Shown::Basic { .. }) && !is_safe(request.method()) {
+            let harmless = is_safe(request.method()) && !matches!(needs, Needs::PassOn(_));
+            if matches!(one, Shown::Basic { .. }) && !harmless {
                 refuse_other_sites(request.request())?;
             }
             return Ok(Some(one));
@@ -96,6 +101,9 @@ fn shown(request: &ServiceRequest) -> Result<Option<Shown>, Error> {
         (None, None) => {}
         // Two credentials: which one was meant is not ours to guess.
         _ => return Err(BAD),
+    }
+    if matches!(needs, Needs::PassOn(_)) {
+        return Ok(None);
     }
     let Some(surface) = request.app_data::<web::Data<Surface>>() else { return Ok(None) };
     let Some(cookie) = request.cookie(cookie_name(surface.secure)) else { return Ok(None) };

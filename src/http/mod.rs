@@ -10,6 +10,7 @@ pub mod findings;
 pub mod metrics;
 pub mod oracle;
 pub mod problem;
+pub mod proxy;
 pub mod routes;
 pub mod security;
 pub mod site;
@@ -53,6 +54,7 @@ fn surfaces() -> Vec<(&'static str, Dress, Routes)> {
         ("/Thingworx", thingworx::dress, thingworx::routes()),
         ("/documents/api/1.2", oracle::dress, oracle::routes()),
         ("/oauth", token_endpoint::dress, token_endpoint::routes()),
+        ("/proxy", proxy::dress, proxy::routes()),
         ("", site::dress, site::routes()),
     ]
 }
@@ -118,6 +120,8 @@ pub async fn serve(
     .workers(workers)
     .worker_max_blocking_threads(4)
     .client_request_timeout(Duration::from_secs(10))
+    // Who closes a connection has gone: what was done for that one alone is not done to the end.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(stop_within.as_secs());
     for listener in listeners.plain {
         server = server.listen(listener)?;
@@ -172,6 +176,7 @@ mod tests {
                 "/Thingworx" => "dataShape",
                 "/documents/api/1.2" => "\"errorCode\":\"-1\"",
                 "/oauth" => "{\"error\":\"server_error\"",
+                "/proxy" => "{\"error\":\"internal\",\"message\":\"Server error\"",
                 _ => "{\"message\":\"Server error\"",
             };
             assert!(body.contains(mark), "{prefix}: {body}");

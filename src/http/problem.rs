@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::security::request_id;
-use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken};
+use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -104,6 +104,7 @@ impl Failure {
                     NoToken::AppSecretRejected => StatusCode::FAILED_DEPENDENCY,
                     NoToken::ProviderUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 },
+                Error::NotPassed(why) => not_passed_status(why),
                 Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Kind::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -128,6 +129,7 @@ impl Failure {
                 Error::TooMany { .. } => "too_many",
                 Error::Unavailable { .. } => "unavailable",
                 Error::NoToken { why, .. } => why.as_str(),
+                Error::NotPassed(why) => why.as_str(),
                 Error::Internal(_) => "internal",
             },
             Kind::Method(_) => "method_not_allowed",
@@ -305,6 +307,7 @@ fn error_sentence(error: &Error) -> String {
             Outage::Stopping => "The server is stopping",
             Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",
+            Outage::Forwards => "Too many requests are being passed on just now: try again",
         }
         .to_owned(),
         Error::NoToken { why, .. } => match why {
@@ -322,7 +325,44 @@ fn error_sentence(error: &Error) -> String {
                 format!("This provider's tokens live {lifetime_s} seconds: ask for a smaller min_ttl")
             }
         },
+        Error::NotPassed(why) => not_passed(why),
         Error::Internal(_) => "Server error".to_owned(),
+    }
+}
+
+/// The status of a request that was not passed on, or whose answer was not passed back.
+fn not_passed_status(why: &NotPassed) -> StatusCode {
+    match why {
+        NotPassed::NoApi | NotPassed::NoAddress(_) => StatusCode::CONFLICT,
+        NotPassed::Path(_) | NotPassed::BodyCut => StatusCode::BAD_REQUEST,
+        NotPassed::Upgrade => StatusCode::NOT_IMPLEMENTED,
+        NotPassed::Loop => StatusCode::LOOP_DETECTED,
+        NotPassed::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        NotPassed::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        NotPassed::Inside | NotPassed::Unreachable(_) | NotPassed::Broken(_) | NotPassed::Elsewhere => {
+            StatusCode::BAD_GATEWAY
+        }
+    }
+}
+
+fn not_passed(why: &NotPassed) -> String {
+    match why {
+        NotPassed::NoApi => "It is not known where this provider's API is: its entry has no api.base_url".to_owned(),
+        NotPassed::NoAddress(name) => {
+            format!("It is not known where this connection's API is: {name} is missing, or leads to another host")
+        }
+        NotPassed::Path(form) => format!("The path must be {form}"),
+        NotPassed::Upgrade => "Requests are passed on; a change of protocol (WebSocket) is not".to_owned(),
+        NotPassed::Loop => "This request has been passed on here before".to_owned(),
+        NotPassed::BodyCut => "The request body was cut off".to_owned(),
+        NotPassed::BodyTimeout => "The request body did not go on in time".to_owned(),
+        NotPassed::Inside => "The API's address is private or link-local (see allow-private)".to_owned(),
+        NotPassed::Unreachable(what) => format!("The API cannot be reached: {what}"),
+        NotPassed::Timeout => "The API said nothing in time".to_owned(),
+        NotPassed::Broken(what) => format!("The API gave no whole answer: {what}"),
+        NotPassed::Elsewhere => {
+            "The API redirects to an address that is not below its own; nobody is sent there".to_owned()
+        }
     }
 }
 

@@ -67,6 +67,25 @@ impl Routes {
         self
     }
 
+    /// A resource that takes any method but CONNECT, which makes a tunnel, and TRACE, which shows what a request carries:
+    /// one route for all of them.
+    pub fn all(mut self, path: &str, needs: Needs, route: Route) -> Self {
+        const COMMON: [Method; 7] =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        for method in COMMON {
+            self.list.push(RouteInfo { method, path: format!("{}{path}", self.prefix), needs });
+        }
+        let taken = guard::fn_guard(|asked| !matches!(asked.head().method, Method::CONNECT | Method::TRACE));
+        let route = route.guard(taken).wrap(from_fn(move |request, next| caller::guard(needs, request, next)));
+        let refuse = || {
+            let allow = COMMON.map(|method| method.to_string()).join(", ");
+            let refused: Result<HttpResponse, Failure> = Err(Kind::Method(allow).into());
+            std::future::ready(refused)
+        };
+        self.resources.push(web::resource(path.to_owned()).route(route).default_service(web::to(refuse)));
+        self
+    }
+
     /// What was written down.
     pub fn list(&self) -> &[RouteInfo] {
         &self.list

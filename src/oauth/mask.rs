@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::read;
+use super::fields;
 
 /// What stands where a secret was.
 pub const MASK: &str = "••••";
@@ -75,7 +75,7 @@ impl Mask {
     /// The body of an answer without secrets, cut to `most` bytes.
     pub(super) fn body(&self, body: &str, most: usize) -> String {
         // In JSON any character may be written in another way, so that no form of a secret would be found.
-        let plain = if body.contains('\\') { read::parse_json(body) } else { None };
+        let plain = if body.contains('\\') { fields::parse_json(body) } else { None };
         let text = match plain {
             Some(mut value) => {
                 self.value(&mut value);

@@ -5,7 +5,7 @@
 //!
 //! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer
 //! means, out of its `fields`; `revoke`, `account`, `device` and `discovery` are the other things there are to ask;
-//! `trial` asks without any user.
+//! `trial` asks without any user; `forward` passes on what others ask.
 
 pub mod account;
 mod address;
@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod device;
 pub mod discovery;
 mod fields;
+pub mod forward;
 mod mask;
 pub mod pkce;
 mod post;
@@ -37,12 +38,16 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// For how long a connection waits for the next request. It lives on the runtime that opened it, so not for long.
 const IDLE: Duration = Duration::from_secs(15);
 
+/// So many connections wait for the next request to be passed on, at each host.
+const IDLE_FORWARDING: usize = 8;
+
 /// Speaks HTTP to providers.
 #[derive(Debug)]
 pub struct Engine {
     allow_private: bool,
     outward: OnceLock<reqwest::Client>,
     anywhere: OnceLock<reqwest::Client>,
+    forwarding: OnceLock<reqwest::Client>,
 }
 
 /// Whose address is knocked at.
@@ -72,7 +77,7 @@ impl Engine {
     /// An engine that has opened nothing yet: a client, with its store of certificates, is made at first use.
     /// `allow_private`: whether providers may be at private and link-local addresses.
     pub fn new(allow_private: bool) -> Self {
-        Self { allow_private, outward: OnceLock::new(), anywhere: OnceLock::new() }
+        Self { allow_private, outward: OnceLock::new(), anywhere: OnceLock::new(), forwarding: OnceLock::new() }
     }
 
     fn client(&self, whose: Whose) -> Result<&reqwest::Client> {
@@ -81,19 +86,32 @@ impl Engine {
         if let Some(client) = place.get() {
             return Ok(client);
         }
+        let client = Self::builder(guarded).build().map_err(Error::internal)?;
+        Ok(place.get_or_init(|| client))
+    }
+
+    /// What passes requests on. One request a connection at a time: a caller who takes nothing of an answer holds up nobody
+    /// else's, as it would within one connection of HTTP/2.
+    fn forwarding(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.forwarding.get() {
+            return Ok(client);
+        }
+        let client = Self::builder(!self.allow_private).http1_only().pool_max_idle_per_host(IDLE_FORWARDING);
+        let client = client.build().map_err(Error::internal)?;
+        Ok(self.forwarding.get_or_init(|| client))
+    }
+
+    /// Follows no redirect, asks no proxy of the environment's, and where it is guarded connects to no address inside.
+    fn builder(guarded: bool) -> reqwest::ClientBuilder {
         // Fails when one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECTING)
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")));
-        if guarded {
-            builder = builder.dns_resolver(address::PublicOnly);
-        }
-        let client = builder.build().map_err(Error::internal)?;
-        Ok(place.get_or_init(|| client))
+        if guarded { builder.dns_resolver(address::PublicOnly) } else { builder }
     }
 
     /// Asks for `url` with GET and `send` as headers, and tells what came back. Follows no redirect, reads no body, and

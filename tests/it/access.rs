@@ -56,7 +56,7 @@ async fn every_route_asks_for_its_scope() {
                 continue;
             }
             Needs::Caller => None,
-            Needs::Scope(scope) => Some(scope),
+            Needs::Scope(scope) | Needs::PassOn(scope) => Some(scope),
         };
         seen += 1;
         let refused = server.anybody().send(server.anybody().request(method, &path)).await;

@@ -55,6 +55,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         access_token_life_s: 60,
         most_upload: 1,
         return_urls: Vec::new(),
+        proxy_idle: std::time::Duration::from_secs(1),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

@@ -893,6 +893,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         access_token_life_s: 3600,
         most_upload: 1024,
         return_urls: Vec::new(),
+        proxy_idle: std::time::Duration::from_secs(1),
     };
     let surface = Surface {
         public_url: url.clone(),

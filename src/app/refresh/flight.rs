@@ -160,6 +160,8 @@ fn look(read: &Read<'_>, id: i64, wanted: Wanted, memory: &Memory) -> Result<Loo
         Wanted::ForCaller(_) if fresh_memory && waits && grant.failures > 0 && !needs_last_moment(&grant, now) => {
             return Ok(Look::Nothing);
         }
+        Wanted::Refused(version) if grant.version != version => return Ok(Look::Nothing),
+        Wanted::Refused(_) if fresh_memory && waits && grant.failures > 0 => return Ok(Look::Nothing),
         Wanted::Due if fresh_memory && (waits || grant.due_at.is_none()) => return Ok(Look::Nothing),
         _ => {}
     }

@@ -63,6 +63,8 @@ pub(super) enum Wanted {
     Due,
     /// Somebody needs a token that is good for so many milliseconds.
     ForCaller(i64),
+    /// The provider's API has turned down the access token of this version.
+    Refused(i64),
     /// Somebody said so: no waiting, whatever failed before.
     Now,
 }

@@ -106,9 +106,11 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Stopping => "サーバーは停止中です。",
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
+            Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
         }
         .to_owned(),
         Error::NoToken { .. } => "この接続のアクセストークンはありません。".to_owned(),
+        Error::NotPassed(_) => "リクエストをプロバイダに転送できませんでした。".to_owned(),
         Error::Internal(_) => "サーバー・エラーが発生しました。".to_owned(),
     }
 }
@@ -231,7 +233,9 @@ mod tests {
         for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {
             errors.push(Error::Unauthenticated(rejection));
         }
-        for outage in [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads] {
+        for outage in
+            [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards]
+        {
             errors.push(Error::unavailable(outage));
         }
         errors.extend([

@@ -21,6 +21,10 @@ pub const MOST_SECONDS: u64 = 10 * 365 * 86400;
 
 /// What a variable may be called, and never is, as it is filled in by the engine.
 const OWN_VARIABLE: &str = "client_id";
+/// The one URL that may take values from a grant.
+pub(super) const API_BASE: &str = "api.base_url";
+/// What such a value's name begins with: `{extra.instance_url}`.
+pub(super) const KEPT: &str = "extra.";
 /// Parameters of the authorization request that are the engine's own (RFC 6749 §4.1.1, RFC 7636 §4.3).
 const OF_AUTHORIZATION: &[&str] =
     &["response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method"];
@@ -111,7 +115,11 @@ impl Entry {
 
     fn check_urls(&self, faults: &mut Faults) {
         for (field, template) in self.urls() {
-            let filled = self.sample(template, field == "revoke_url");
+            let filled = if field == API_BASE {
+                self.check_kept(template).and_then(|()| self.sample_base(template))
+            } else {
+                self.sample(template, field == "revoke_url")
+            };
             if let Some(url) = faults.take(field, filled.and_then(|text| check_url(&text)))
                 && !self.on_hosts(&url)
             {
@@ -119,7 +127,7 @@ impl Entry {
             }
         }
         if self.api.as_ref().is_some_and(|api| api.base_url.contains(['?', '#'])) {
-            faults.add("api.base_url", Why::Malformed("a URL without query"));
+            faults.add(API_BASE, Why::Malformed("a URL without query"));
         }
         if let Some(issuer) = &self.issuer {
             let filled = self.sample(issuer, false);
@@ -242,6 +250,31 @@ impl Entry {
                 faults.add("throttle.per_s", Why::Malformed("a number of seconds from 1 to 86400"));
             }
         }
+    }
+
+    /// What the API's address takes from a grant must be kept with it, and only the hosts tell where that may lead: the
+    /// provider's answer must not send tokens anywhere else.
+    fn check_kept(&self, template: &str) -> Result<(), Why> {
+        for name in template.split('{').skip(1).filter_map(|rest| rest.split_once('}')?.0.strip_prefix(KEPT)) {
+            if self.hosts.is_empty() {
+                return Err(Why::Malformed("a URL without {extra.…} where no hosts are declared"));
+            }
+            if !self.keep.contains_key(name) && !self.callback_params.iter().any(|kept| kept == name) {
+                return Err(Why::Malformed("a URL whose {extra.…} are in keep or callback_params"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The API's address, with the first host in the place of what a grant will bring.
+    fn sample_base(&self, template: &str) -> Result<String, Why> {
+        let host = self.hosts.first().map(String::as_str).unwrap_or_default();
+        let brought = if template.starts_with('{') { format!("https://{host}") } else { host.to_owned() };
+        let sampled = fill(template, |name| match name.strip_prefix(KEPT) {
+            Some(_) => Some(brought.clone()),
+            None => Some(format!("{{{name}}}")),
+        })?;
+        self.sample(&sampled, false)
     }
 
     /// The template with each variable's default, or a letter, in its place.

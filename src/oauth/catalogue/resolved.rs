@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde_json::{Map, Value};
+use url::Url;
+
 use super::{
     AnswerField, Api, ClientAuth, Endpoint, Entry, Throttle, Variable,
-    check::{check_url, fill, fits_url},
+    check::{API_BASE, KEPT, check_url, fill, fits_url},
 };
-use crate::domain::{Faults, Result, Why};
+use crate::domain::{Error, Faults, Result, Why};
 
 /// A provider for one account: an [`Entry`] whose URLs, scopes and issuer have no `{variables}` any more, on the hosts
 /// that it declares.
@@ -70,6 +73,14 @@ impl Entry {
         let mut faults = Faults::default();
         let value = |name: &str| values.get(name).cloned();
         for (field, template) in entry.templates() {
+            // What a grant brings is put there when one is at hand.
+            if field == API_BASE && template.contains(BROUGHT) {
+                let later = |name: &str| name.starts_with(KEPT).then(|| format!("{{{name}}}"));
+                if let Some(filled) = faults.take(field, fill(template, |name| value(name).or_else(|| later(name)))) {
+                    *template = filled;
+                }
+                continue;
+            }
             let own = |name: &str| (field == "revoke_url" && name == "client_id").then(|| "{client_id}".to_owned());
             match self.place(template, |name| value(name).or_else(|| own(name))) {
                 Ok(filled) => *template = filled,
@@ -136,6 +147,9 @@ impl Entry {
         .chain(self.api.as_mut().map(|api| ("api.base_url", &mut api.base_url)))
     }
 }
+
+/// How a value that a grant brings begins in a template.
+const BROUGHT: &str = "{extra.";
 
 const ELSEWHERE: Why = Why::Malformed("a value with which the address stays on the provider's hosts");
 
@@ -231,6 +245,23 @@ impl Resolved {
             (Some(_), None) => !self.entry.iss_in_callback,
             (None, _) => true,
         }
+    }
+
+    /// Where the provider's API is for one grant, whose kept fields are `extra`; `None`: nobody said where it is.
+    ///
+    /// The fault names the field that a grant would have to bring (`extra.instance_url`): it has none, or one that leads
+    /// away from the provider's hosts.
+    pub fn api_base(&self, extra: &Map<String, Value>) -> Option<Result<Url>> {
+        let template = self.api()?.base_url.as_str();
+        let value = |name: &str| match extra.get(name.strip_prefix(KEPT)?)? {
+            Value::String(text) => Some(text.trim_end_matches('/').to_owned()).filter(|text| fits_url(text)),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let filled = self.entry.place(template, value).and_then(|filled| check_url(&filled));
+        let field = template.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        let field = field.map_or(API_BASE, |(name, _)| name);
+        Some(filled.map_err(|why| Error::invalid(field, why)))
     }
 
     /// How often a refresh token may be sent.

@@ -11,12 +11,31 @@
 //!   theirs is one that does not exist.
 //! - A secret or a token in the query is refused: it is in somebody's log by now.
 //! - Guessing is answered with 429, `temporarily_unavailable` and `Retry-After`.
+//!
+//! # Token exchange (RFC 8693)
+//!
+//! A token of ours (an access token of an application, or an API token) is exchanged for a provider's access token. The
+//! token shown is enough; a client that shows its secret besides exchanges no other application's token.
+//!
+//! - The target is one connection: `audience=connection:7`, or `resource` with its address
+//!   (`<public URL>/api/connections/7`). None, several, or one that is out of reach: `invalid_target`.
+//! - §2.2.2 has a subject token that is bad, or may not, answered with `invalid_request`, and a target for which no token
+//!   can be issued with `invalid_target`. So the refusals of the hand-out are `invalid_target`, 400, with their own word as
+//!   `reason` and `connect_url` where there is one; only a provider that is out is 503, `temporarily_unavailable` with
+//!   `Retry-After`, as that passes by itself.
+//! - `scope` names what the token must have, and is answered with what it has: a provider's token cannot be made smaller.
+//!   Where it has less, or nobody knows, the answer is `invalid_scope`.
+//! - `token_type` is `Bearer` where the provider's API takes the token so, else `N_A`.
+//! - `min_ttl` is ours: for how many seconds the token has to be good, 60 where nothing is said.
+//! - No actor: `actor_token` is `invalid_request`. No refresh token is ever given.
+
+mod exchange;
 
 use std::collections::BTreeMap;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{Method, header},
+    http::{Method, StatusCode, header},
     web,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -24,6 +43,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::{
+    Surface,
     body::{media_type, read},
     caller::{self, Needs},
     connect,
@@ -36,7 +56,7 @@ use crate::{
         access::{Caller, Shown},
         client_applications::Refusal,
     },
-    domain::{Error, Rejection, Secret, Why, user::Scope},
+    domain::{Error, Rejection, Secret, Why, grant::NoToken, user::Scope},
 };
 
 /// The most bytes of a request: a few names, a secret, a list of scopes.
@@ -57,6 +77,8 @@ pub fn dress(failure: &Failure, _: &Asked) -> HttpResponse {
     let given = failure.facts.get("error").and_then(Value::as_str);
     let error = given.unwrap_or(match &failure.kind {
         Kind::Domain(error) => match error {
+            Error::NoToken { why: NoToken::ProviderUnavailable { .. }, .. } => "temporarily_unavailable",
+            Error::NoToken { .. } => "invalid_target",
             Error::Unauthenticated(_) => "invalid_client",
             // RFC 6750 §3.1, as it is a bearer token that lacks something.
             Error::Forbidden(_) => "insufficient_scope",
@@ -67,14 +89,21 @@ pub fn dress(failure: &Failure, _: &Asked) -> HttpResponse {
         _ => "invalid_request",
     });
     let description: String = sentence(failure).chars().map(describable).collect();
-    let mut answer = HttpResponse::build(failure.status());
-    if failure.status() == 401 {
+    let mut body =
+        Map::from_iter([("error".to_owned(), error.into()), ("error_description".to_owned(), description.into())]);
+    let mut status = failure.status();
+    if let Kind::Domain(Error::NoToken { why, connect_url }) = &failure.kind {
+        if error == "invalid_target" {
+            status = StatusCode::BAD_REQUEST;
+        }
+        body.insert("reason".to_owned(), why.as_str().into());
+        body.extend(connect_url.as_ref().map(|url| ("connect_url".to_owned(), url.as_str().into())));
+    }
+    let mut answer = HttpResponse::build(status);
+    if status == StatusCode::UNAUTHORIZED {
         answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"grantry\", charset=\"UTF-8\""));
     }
-    answer
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::PRAGMA, "no-cache"))
-        .json(json!({"error": error, "error_description": description}))
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache")).json(body)
 }
 
 /// What may stand in an `error_description` (RFC 6749 §5.2), or something in its place.
@@ -91,7 +120,13 @@ fn invalid_request(path: &str, why: Why) -> Failure {
 }
 
 /// The parameters of a request, each at most once; one without a value is one that is absent (RFC 6749 §3.1, §3.2).
-struct Parameters(BTreeMap<String, Zeroizing<String>>);
+struct Parameters {
+    values: BTreeMap<String, Zeroizing<String>>,
+    repeated: Vec<&'static str>,
+}
+
+/// Those that may be repeated (RFC 8693 §2.1, RFC 8707 §2).
+const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
 impl Parameters {
     async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Failure> {
@@ -99,29 +134,38 @@ impl Parameters {
         if media_type(request).as_deref() != Some(FORM) {
             return Err(Kind::MediaType(FORM).into());
         }
-        for secret in ["client_secret", "token"] {
+        for secret in ["client_secret", "token", "subject_token", "actor_token"] {
             if super::body::query(request, secret).is_some() {
                 return Err(Kind::Broken("a secret in the URL ends up in logs: send it in the body").into());
             }
         }
         let text = std::str::from_utf8(&body)
             .map_err(|error| invalid_request("", Why::NotUtf8 { offset: error.valid_up_to() }))?;
-        let mut parameters = BTreeMap::new();
+        let mut parameters: BTreeMap<String, Zeroizing<String>> = BTreeMap::new();
+        let mut repeated = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let broken = || Kind::Broken("a parameter is not encoded as a form");
             let (name, value) = (decoded(name).ok_or_else(broken)?, decoded(value).ok_or_else(broken)?);
             if parameters.contains_key(name.as_str()) {
+                if let Some(name) = REPEATABLE.iter().find(|repeatable| **repeatable == name.as_str()) {
+                    repeated.push(*name);
+                    continue;
+                }
                 return Err(invalid_request(&name.chars().take(100).collect::<String>(), Why::Duplicate));
             }
             parameters.insert(name.to_string(), value);
         }
         parameters.retain(|_, value| !value.is_empty());
-        Ok(Self(parameters))
+        Ok(Self { values: parameters, repeated })
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.repeated.contains(&name)
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.as_str())
+        self.values.get(name).map(|value| value.as_str())
     }
 
     fn need(&self, name: &str) -> Result<&str, Failure> {
@@ -197,12 +241,20 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-async fn token(app: web::Data<App>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+async fn token(
+    app: web::Data<App>,
+    surface: web::Data<Surface>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
     let parameters = Parameters::read(&request, payload).await?;
     let grant = parameters.need("grant_type")?;
+    if grant == exchange::GRANT {
+        return exchange::exchange(&app, &surface, &request, &parameters).await;
+    }
     let shown = credentials(&request, &parameters)?;
     if grant != "client_credentials" {
-        let why = Why::NotOneOf(vec!["client_credentials".to_owned()]);
+        let why = Why::NotOneOf(vec!["client_credentials".to_owned(), exchange::GRANT.to_owned()]);
         return Err(invalid_request("grant_type", why).with("error", "unsupported_grant_type"));
     }
     let address = caller::origin(&request)?.address;
