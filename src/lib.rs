@@ -6,7 +6,7 @@
 //! src/
 //!   main.rs      three lines                                                                → cli
 //!   config.rs    every setting once: flag, environment, file key, default                   → domain
-//!   cli/         one file per command family; a command is a client of the HTTP API         → config app store http domain
+//!   cli/         one file per command family; a command is a client of the HTTP API         → config app store http simulator domain
 //!   domain/      NOUNS and their rules; no serde, no I/O, no clock                          → nothing
 //!   oauth/       CLIENT ENGINE: HTTP out, never HTTP in; the provider catalogue             → domain
 //!   store/       SQLITE, the only place with SQL; one file per noun, plural                 → domain
@@ -15,6 +15,7 @@
 //!     workato/ thingworx oracle/    the three dialects, which never import each other
 //!     token_endpoint                tokens for client applications
 //!     admin/ site                   our own calls, the page
+//!   simulator/   PRACTICE PROVIDER: an authorization server for tests and for trying things   → domain
 //! static/        the page and the provider catalogue, embedded as they are
 //! tests/it/      one integration test binary: a file per surface or promise
 //! tests/bench/   benchmarks
@@ -22,8 +23,8 @@
 //!
 //! `→` reads "may import, of ours". `domain ← oauth, store ← app ← http ← cli ← main`; a test (`tests/it/layering.rs`) holds
 //! this table against the sources, external crates included: `rusqlite` only in `store`, `reqwest` only in `oauth` and in
-//! the command line's client of our own API, `actix_*` and `rust_embed` only in `http`, `argon2` only in `app/hashing.rs`,
-//! `clap` only in `cli` and `config.rs`. A noun has the same file name in every layer: who knows the noun knows the files.
+//! the command line's client of our own API, `actix_*` only in `http` and `simulator`, `rust_embed` only in `http`,
+//! `argon2` only in `app/hashing.rs`, `clap` only in `cli` and `config.rs`. A noun has the same file name in every layer: who knows the noun knows the files.
 //!
 //! # Invariants
 //!
@@ -49,5 +50,7 @@ pub mod store;
 pub mod app;
 
 pub mod http;
+
+pub mod simulator;
 
 pub mod cli;

@@ -32,9 +32,11 @@ impl HandOuts {
     fn add(&self, caller: &Caller, connection_id: i64, now: Timestamp) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = all.is_empty();
-        let count = all
-            .entry((connection_id, caller.actor()))
-            .or_insert_with(|| Count { caller: caller.clone(), times: 0, last: now });
+        let count = all.entry((connection_id, caller.actor())).or_insert_with(|| Count {
+            caller: caller.clone(),
+            times: 0,
+            last: now,
+        });
         count.times += 1;
         count.last = now;
         begun || all.len() == MOST_WAITING

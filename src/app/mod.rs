@@ -42,8 +42,8 @@ use crate::{
 use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
-use hashing::Hasher;
 use hand_outs::HandOuts;
+use hashing::Hasher;
 use housekeeping::Housekeeper;
 use metrics::Metrics;
 use refresh::Refresher;

@@ -1,6 +1,9 @@
 //! Providers: the catalogue that is part of the program, and the operator's own before it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use super::{App, access::Caller, audit};
 use crate::{
@@ -10,9 +13,12 @@ use crate::{
         provider::{Origin, Provider},
         user::Scope,
     },
-    oauth::catalogue::{self, Entry},
+    oauth::catalogue::{self, Entry, Given},
     store::{self, Read},
 };
+
+/// How long a provider may take to say what its endpoints are.
+const DISCOVERING: Duration = Duration::from_secs(10);
 
 /// A provider with the JSON text of its definition.
 #[derive(Debug, Clone)]
@@ -82,18 +88,26 @@ impl App {
     /// Adds a provider of the operator's own; it goes before one of the catalogue with the same slug.
     pub async fn create_provider(&self, caller: &Caller, json: &str) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
-        let entry = Entry::parse(json)?;
+        let entry = self.whole_definition(json).await?;
         self.save_provider(caller, entry, Deed::Created).await
     }
 
     /// Replaces a provider of the operator's own. The slug stays.
     pub async fn replace_provider(&self, caller: &Caller, slug: &str, json: &str) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
-        let entry = Entry::parse(json)?;
+        let entry = self.whole_definition(json).await?;
         if entry.slug != slug {
             return Err(Error::invalid("slug", Why::Fixed));
         }
         self.save_provider(caller, entry, Deed::Updated).await
+    }
+
+    /// The definition of a text. Where it names an issuer and no token endpoint, the issuer is asked for what is not given.
+    async fn whole_definition(&self, json: &str) -> Result<Entry> {
+        match Given::parse(json)? {
+            Given::Whole(entry) => Ok(*entry),
+            Given::Issuer { issuer, fields } => self.engine.discover(&issuer, DISCOVERING).await?.entry(fields),
+        }
     }
 
     async fn save_provider(&self, caller: &Caller, entry: Entry, deed: Deed) -> Result<Definition> {

@@ -46,8 +46,8 @@ impl Registration {
     /// The registration of a profile with these values for its provider's variables.
     pub(super) fn of_profile(read: &Read<'_>, profile_id: i64, variables: &BTreeMap<String, String>) -> Result<Self> {
         let profile = store::profiles::get(read, profile_id)?;
-        let (entry, _) = providers::find(read, &profile.provider)?
-            .ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
+        let (entry, _) =
+            providers::find(read, &profile.provider)?.ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
         let parameters = match store::profiles::open_secret(read, profile_id, SecretKind::Parameters)? {
             Some(text) => strings(&text),
             None => BTreeMap::new(),
@@ -79,10 +79,7 @@ impl Registration {
 
     /// The client as it shows itself with a secret.
     pub(super) fn client(&self, secret: Option<&LiveSecret>) -> Client {
-        Client {
-            id: self.profile.client_id.as_str().to_owned(),
-            secret: secret.map(|live| live.secret.clone()),
-        }
+        Client { id: self.profile.client_id.as_str().to_owned(), secret: secret.map(|live| live.secret.clone()) }
     }
 
     /// The client with the secret that worked last.

@@ -61,7 +61,12 @@ impl App {
     }
 
     /// The same without counting, with the connection: for what uses a token on a caller's behalf.
-    pub(super) async fn fresh_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<(Connection, HandedOut)> {
+    pub(super) async fn fresh_token(
+        &self,
+        caller: &Caller,
+        id: i64,
+        min_ttl_ms: i64,
+    ) -> Result<(Connection, HandedOut)> {
         let look = || self.db.read(|read| find(read, caller, id));
         let found = look()?;
         if let Some(given) = hand_out(&found, min_ttl_ms)? {
@@ -91,7 +96,8 @@ fn no_token(found: &Found, min_ttl_ms: i64) -> Error {
 
 fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {
     let connection = connections::of_caller(read, caller, None, id)?;
-    let rejected = store::profiles::rejected_until(read, connection.profile_id)?.is_some_and(|until| until > read.now());
+    let rejected =
+        store::profiles::rejected_until(read, connection.profile_id)?.is_some_and(|until| until > read.now());
     Ok(Found { connection, grant: store::grants::find_with_tokens(read, id)?, rejected, now: read.now() })
 }
 

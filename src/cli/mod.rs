@@ -16,6 +16,7 @@ mod profile;
 mod provider;
 mod serve;
 mod settings;
+mod simulate;
 mod user;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode};
@@ -69,6 +70,8 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(settings::Command),
+    /// Run a practice provider on this machine: an authorization server with made-up accounts, and faults on demand.
+    Simulate(simulate::Simulate),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -84,6 +87,7 @@ impl Command {
             Self::Serve
                 | Self::Config(_)
                 | Self::Completions { .. }
+                | Self::Simulate(_)
                 | Self::Load(_)
                 | Self::Admin(_)
                 | Self::ApiToken(api_token::Command::Create { .. })
@@ -163,6 +167,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         out.line(&String::from_utf8_lossy(&script));
         return Ok(());
     }
+    if let Command::Simulate(simulate) = command {
+        return simulate::run(out, simulate);
+    }
     let values = Values::collect(matches, &environment())?;
     let context = Context { config: values.config()?, values, out };
     if !command.may_begin() && !crate::store::database_path(&context.config.data).exists() {
@@ -174,7 +181,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
     match command {
         Command::Serve => serve::serve(&context),
         Command::Config(command) => settings::run(&context, &command),
-        Command::Completions { .. } => Ok(()),
+        Command::Completions { .. } | Command::Simulate(_) => Ok(()),
         Command::ApiToken(command) => {
             with_client(&context, async |client| api_token::run(&context, client, command).await)
         }

@@ -98,7 +98,9 @@ impl Failure {
                 Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
                 Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 Error::NoToken { why, .. } => match why {
-                    NoToken::NotConnected | NoToken::NeedsReauthorization | NoToken::TooShortLived { .. } => StatusCode::CONFLICT,
+                    NoToken::NotConnected | NoToken::NeedsReauthorization | NoToken::TooShortLived { .. } => {
+                        StatusCode::CONFLICT
+                    }
                     NoToken::AppSecretRejected => StatusCode::FAILED_DEPENDENCY,
                     NoToken::ProviderUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 },
@@ -307,7 +309,9 @@ fn error_sentence(error: &Error) -> String {
         .to_owned(),
         Error::NoToken { why, .. } => match why {
             NoToken::NotConnected => "No account is connected yet".to_owned(),
-            NoToken::NeedsReauthorization => "This connection's grant is gone: it has to be authorized again".to_owned(),
+            NoToken::NeedsReauthorization => {
+                "This connection's grant is gone: it has to be authorized again".to_owned()
+            }
             NoToken::AppSecretRejected => {
                 "The provider turns down the client id or secret of this connection's profile".to_owned()
             }

@@ -54,9 +54,8 @@ impl DevicePoll {
             Answer::Refused(refusal) => match refusal.error.as_str() {
                 "authorization_pending" => Self::Pending,
                 "slow_down" | "rate_limited" => Self::SlowDown,
-                _ if refusal.blame == Blame::Network => Self::Again(refusal),
-                error if error.starts_with("http_5") => Self::Again(refusal),
-                "server_error" | "temporarily_unavailable" => Self::Again(refusal),
+                "server_error" | "temporarily_unavailable" | "http_503" => Self::Again(refusal),
+                _ if refusal.unclear || refusal.blame == Blame::Network => Self::Again(refusal),
                 _ => Self::Over(refusal),
             },
         }

@@ -147,16 +147,9 @@ impl Discovered {
         })
     }
 
-    /// A definition made of what was found, and checked as an operator's own.
-    pub fn entry(&self, slug: &str, name: &str) -> Result<Entry> {
-        let mut given = Map::new();
-        given.insert("slug".to_owned(), slug.into());
-        given.insert("name".to_owned(), name.into());
-        Entry::parse(&Value::Object(self.complete(given)).to_string())
-    }
-
-    /// The fields of a definition: those that are given, and for those that are not, what was found.
-    pub fn complete(&self, given: Map<String, Value>) -> Map<String, Value> {
+    /// A definition of these fields, and of what was found for those that are not given; checked as an operator's own.
+    /// The issuer is as it writes itself.
+    pub fn entry(&self, given: Map<String, Value>) -> Result<Entry> {
         let scopes: Vec<&str> =
             USUAL_SCOPES.into_iter().filter(|scope| self.scopes.iter().any(|has| has == scope)).collect();
         let mut found = json!({
@@ -174,10 +167,10 @@ impl Discovered {
         });
         let mut fields = given;
         for (name, value) in found.as_object_mut().map(std::mem::take).into_iter().flatten() {
-            if !value.is_null() && !fields.contains_key(&name) {
+            if name == "issuer" || !(value.is_null() || fields.contains_key(&name)) {
                 fields.insert(name, value);
             }
         }
-        fields
+        Entry::parse(&Value::Object(fields).to_string())
     }
 }

@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn the_challenge_is_the_one_of_the_rfcs_example() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCM-cHaeK1t8URWbuSstw-cM");
+        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]

@@ -82,8 +82,12 @@ impl Resolved {
                 let meaning = word.as_deref().and_then(usual);
                 named(meaning.map_or(Blame::Provider, Blame::from), &by_status)
             }
-            // Whoever says "not now" has not begun; anything else may have broken after the work was done.
-            _ => named(Blame::Provider, &by_status).unclear(status != 503),
+            // Whoever says "not now" has not begun; anything else may have broken after the work was done. Words that no
+            // standard has say less than the status.
+            _ => {
+                let word = word.as_deref().filter(|word| usual(word) == Some(Meaning::Provider));
+                Refusal::new(Blame::Provider, word.unwrap_or(&by_status)).unclear(status != 503)
+            }
         }
     }
 

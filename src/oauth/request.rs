@@ -196,3 +196,121 @@ impl Ask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::oauth::catalogue::Entry;
+
+    fn provider(more: &str) -> Resolved {
+        let json = format!(r#"{{"slug":"a","name":"A","token_url":"https://a.example/t"{more}}}"#);
+        let entry = Entry::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+        entry.resolve(&BTreeMap::new(), &BTreeMap::new()).expect("no blanks")
+    }
+
+    fn client(secret: Option<&str>) -> Client {
+        Client { id: "the id".to_owned(), secret: secret.map(Secret::new) }
+    }
+
+    fn body(request: &Request) -> String {
+        request.body().map(|(_, text)| text.expose().to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_authorization_url_keeps_its_query_and_escapes_everything() {
+        let provider = provider(
+            r#","authorize_url":"https://a.example/auth?owner=me","scope_separator":",","default_scopes":["x"],
+            "authorize_params":{"prompt":"consent"}"#,
+        );
+        let scopes = ["a&client_id=evil".to_owned(), "b\r\nX: y".to_owned(), "c d+e#f".to_owned()];
+        let url = provider
+            .authorization_url("id&x", "https://me.example/cb?a=b", "s+t=", Some("ch"), &scopes)
+            .expect("has a page");
+        assert_eq!(
+            url,
+            "https://a.example/auth?owner=me&response_type=code&client_id=id%26x\
+             &redirect_uri=https%3A%2F%2Fme.example%2Fcb%3Fa%3Db&state=s%2Bt%3D\
+             &scope=a%26client_id%3Devil%2Cb%0D%0AX%3A%20y%2Cc%20d%2Be%23f\
+             &code_challenge=ch&code_challenge_method=S256&prompt=consent"
+        );
+        let parsed = url::Url::parse(&url).expect("a URL");
+        assert_eq!(parsed.query_pairs().filter(|(name, _)| name == "client_id").count(), 1);
+        let usual = provider.authorization_url("id", "https://me.example/cb", "s", None, &[]).expect("has a page");
+        assert!(usual.contains("&scope=x&") && !usual.contains("challenge"), "{usual}");
+    }
+
+    #[test]
+    fn a_provider_without_a_page_or_without_proof_keys_is_asked_accordingly() {
+        match provider("").authorization_url("id", "https://me.example/cb", "s", None, &[]) {
+            Err(Error::Invalid(faults)) => assert_eq!(faults[0].path, "authorize_url"),
+            other => panic!("{other:?}"),
+        }
+        let breaks = provider(r#","authorize_url":"https://a.example/auth","pkce":"none""#);
+        let url = breaks.authorization_url("id", "https://me.example/cb", "s", Some("ch"), &[]).expect("has a page");
+        assert_eq!(
+            url,
+            "https://a.example/auth?response_type=code&client_id=id&redirect_uri=https%3A%2F%2Fme.example%2Fcb&state=s"
+        );
+    }
+
+    #[test]
+    fn the_client_shows_itself_as_the_entry_says() {
+        let refresh = Ask::Refresh { refresh_token: Secret::new("r&=") };
+        let basic = provider(r#","client_auth":"client_secret_basic""#).token_request(&client(Some("s")), &refresh);
+        let (name, value) = basic.authorization.as_ref().expect("a header");
+        // base64("the%20id:s")
+        assert_eq!((name.as_str(), value.expose()), ("Authorization", "Basic dGhlJTIwaWQ6cw=="));
+        assert_eq!(body(&basic), "grant_type=refresh_token&refresh_token=r%26%3D");
+        let post = provider("").token_request(&client(Some("s")), &refresh);
+        assert!(post.authorization.is_none());
+        assert!(body(&post).ends_with("&client_id=the+id&client_secret=s"));
+        for public in [provider(r#","client_auth":"none""#), provider(r#","client_auth":"client_secret_basic""#)] {
+            let request = public.token_request(&client(None), &refresh);
+            assert!(request.authorization.is_none());
+            assert!(body(&request).ends_with("&client_id=the+id"));
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_header_are_the_same_decoded_or_not_where_that_is_possible() {
+        // What a form decoder would change is encoded, and nothing else.
+        assert_eq!(super::basic("ab/c=~!*'()@$"), "ab/c=~!*'()@$");
+        assert_eq!(super::basic("a b+c%d:e&f"), "a%20b%2Bc%25d%3Ae%26f");
+        assert_eq!(super::basic("ü\n"), "%C3%BC%0A");
+    }
+
+    #[test]
+    fn each_grant_is_asked_for_in_its_own_words() {
+        let provider = provider(
+            r#","request_format":"json","refresh_url":"https://a.example/r","token_params":{"p":"1"},
+            "refresh_params":{"q":"2"}"#,
+        );
+        let client = client(None);
+        let code = Ask::AuthorizationCode {
+            code: Secret::new("c"),
+            verifier: Some(Secret::new("v")),
+            redirect_uri: "https://me.example/cb".to_owned(),
+        };
+        let request = provider.token_request(&client, &code);
+        assert_eq!(request.url, "https://a.example/t");
+        assert_eq!(
+            body(&request),
+            r#"{"grant_type":"authorization_code","code":"c","redirect_uri":"https://me.example/cb","code_verifier":"v","client_id":"the id","p":"1"}"#
+        );
+        let request = provider.token_request(&client, &Ask::Refresh { refresh_token: Secret::new("\"") });
+        assert_eq!(request.url, "https://a.example/r");
+        assert_eq!(
+            body(&request),
+            r#"{"grant_type":"refresh_token","refresh_token":"\"","client_id":"the id","q":"2"}"#
+        );
+        let request =
+            provider.token_request(&client, &Ask::ClientCredentials { scopes: vec!["a".to_owned(), "b".to_owned()] });
+        assert_eq!(body(&request), r#"{"grant_type":"client_credentials","scope":"a b","client_id":"the id","p":"1"}"#);
+        let request = provider.token_request(&client, &Ask::DeviceCode { device_code: Secret::new("d") });
+        assert!(
+            body(&request).contains(r#""grant_type":"urn:ietf:params:oauth:grant-type:device_code","device_code":"d""#)
+        );
+    }
+}

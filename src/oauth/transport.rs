@@ -137,7 +137,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("99999999999999999999999", Some(86400)),
-            ("Sun, 06 Nov 2994 08:49:37 GMT", Some(86400)),
+            ("Sun, 06 Nov 2394 08:49:37 GMT", Some(86400)),
             ("-1", None),
             ("soon", None),
             ("", None),

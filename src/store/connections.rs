@@ -125,9 +125,10 @@ fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
 /// The values entered with a connection, a JSON object. `Internal` when they do not open.
 pub fn input(read: &Read<'_>, id: i64) -> Result<Option<Secret>> {
     let sql = "SELECT input_key_id, input_sealed FROM connections WHERE id = ?1 AND input_sealed IS NOT NULL";
-    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| {
-        Ok(super::seal::Sealed { key_id: row.get(0)?, bytes: row.get(1)? })
-    });
+    let found = read
+        .conn
+        .prepare_cached(sql)?
+        .query_row([id], |row| Ok(super::seal::Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
     let Some(sealed) = found.optional()? else { return Ok(None) };
     read.sealer.open(INPUT, &id.to_string(), &sealed).map(Some)
 }

@@ -16,7 +16,9 @@ pub fn add(tx: &Tx<'_>, connection_id: i64, actor: &str, hour: Timestamp, count:
     }
     let known = tx
         .conn
-        .prepare_cached("UPDATE hand_outs SET count = count + ?4 WHERE connection_id = ?1 AND actor = ?2 AND hour = ?3")?
+        .prepare_cached(
+            "UPDATE hand_outs SET count = count + ?4 WHERE connection_id = ?1 AND actor = ?2 AND hour = ?3",
+        )?
         .execute(params![connection_id, actor, hour.0, count])?;
     if known == 0 {
         tx.conn

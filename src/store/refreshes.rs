@@ -92,11 +92,13 @@ pub fn open(read: &Read<'_>) -> Result<Vec<i64>> {
 /// The answer of an open entry, where one came. `Internal` when it does not open.
 pub fn kept_answer(read: &Read<'_>, connection_id: i64) -> Result<Option<Secret>> {
     let sql = "SELECT key_id, answer FROM refreshes WHERE connection_id = ?1 AND answer IS NOT NULL";
-    let found = read.conn.prepare_cached(sql)?.query_row([connection_id], |row| {
-        Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? })
-    });
+    let found = read
+        .conn
+        .prepare_cached(sql)?
+        .query_row([connection_id], |row| Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
     let Some(sealed) = found.optional()? else { return Ok(None) };
-    read.sealer.open(ANSWER, &connection_id.to_string(), &sealed).map(Some).map_err(|_| {
-        Error::internal(format_args!("the answer kept for connection {connection_id} does not open"))
-    })
+    read.sealer
+        .open(ANSWER, &connection_id.to_string(), &sealed)
+        .map(Some)
+        .map_err(|_| Error::internal(format_args!("the answer kept for connection {connection_id} does not open")))
 }

@@ -45,9 +45,11 @@ pub fn insert(tx: &Tx<'_>, connection_id: i64, token: &str, request: &Secret) ->
         .execute(params![connection_id, token, tx.now.0])?;
     let id = tx.conn.last_insert_rowid();
     let sealed = tx.sealer.seal(REQUEST, &id.to_string(), request)?;
-    tx.conn
-        .prepare_cached("UPDATE revocations SET key_id = ?2, request = ?3 WHERE id = ?1")?
-        .execute(params![id, sealed.key_id, sealed.bytes])?;
+    tx.conn.prepare_cached("UPDATE revocations SET key_id = ?2, request = ?3 WHERE id = ?1")?.execute(params![
+        id,
+        sealed.key_id,
+        sealed.bytes
+    ])?;
     Ok(())
 }
 

@@ -80,7 +80,8 @@ async fn a_provider_that_hangs_delays_nobody_else() {
     let mut other = grantry::simulator::definition(&Options::default(), works.url());
     other["slug"] = "other".into();
     admin.post("/api/providers", &other).await.expect(200);
-    let body = json!({"name": "O", "provider": "other", "data": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}});
+    let body =
+        json!({"name": "O", "provider": "other", "data": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}});
     let other = admin.post("/api/custom_oauth_profiles", &body).await.expect(200)["result"]["id"].as_i64().unwrap();
     let fine = works.connect(&admin, other, 12, true).await;
     let begun = std::time::Instant::now();
@@ -99,8 +100,7 @@ async fn a_provider_that_hangs_delays_nobody_else() {
 #[tokio::test]
 async fn tokens_are_refreshed_ahead_of_their_end_without_anybody_asking() {
     let server = Server::start().await;
-    let practice =
-        Practice::with(Options { rotation: Rotation::Strict, access_token_life_s: 4, ..Options::default() });
+    let practice = Practice::with(Options { rotation: Rotation::Strict, access_token_life_s: 4, ..Options::default() });
     let admin = server.admin();
     let profile = practice.introduce(&admin).await;
     let connected = practice.connect(&admin, profile, 5, false).await;
@@ -132,7 +132,8 @@ async fn a_rejected_app_secret_kills_nothing_and_heals_by_itself() {
     let before = practice.counts().await;
     let asked = before["token"]["by_grant_type"]["refresh_token"].as_u64().unwrap();
     assert!(asked <= 16, "no storm: {asked}");
-    let rejected: Vec<Value> = events(&admin).await.into_iter().filter(|e| e["type"] == "app_secret_rejected").collect();
+    let rejected: Vec<Value> =
+        events(&admin).await.into_iter().filter(|e| e["type"] == "app_secret_rejected").collect();
     assert_eq!(rejected.len(), 1, "one event for the episode");
     assert_eq!(rejected[0]["detail"]["connections"], 40);
     let mended = json!({"name": "Practice", "provider": "practice",
@@ -211,8 +212,10 @@ async fn a_provider_that_is_down_is_left_alone_and_nothing_is_lost() {
     }
     assert!(practice.refreshes().await <= 30, "the breaker spares it: {}", practice.refreshes().await);
     practice.mend().await;
-    until("it works again", Duration::from_secs(60), async || admin.get(&token_path(connected[0].0)).await.status == 200)
-        .await;
+    until("it works again", Duration::from_secs(60), async || {
+        admin.get(&token_path(connected[0].0)).await.status == 200
+    })
+    .await;
     assert!(kinds(&admin).await.is_empty());
 }
 
@@ -272,5 +275,9 @@ async fn answers_that_are_none_blame_the_provider_and_lose_nothing() {
         until(fault, Duration::from_secs(30), async || admin.get(&token_path(id)).await.status == 200).await;
         assert_eq!(practice.grant(grant).await["alive"], true, "{fault}");
     }
-    assert_eq!(practice.counts().await["requests"]["/elsewhere"].as_u64().unwrap_or_default(), 0, "nobody is redirected");
+    assert_eq!(
+        practice.counts().await["requests"]["/elsewhere"].as_u64().unwrap_or_default(),
+        0,
+        "nobody is redirected"
+    );
 }

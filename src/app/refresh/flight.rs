@@ -204,7 +204,7 @@ async fn turn(app: &App, plan: Plan, wanted: Wanted, memory: &mut Memory) -> Res
         app.db.write(move |tx| store::grants::schedule(tx, id, Some(at))).await?;
         return Ok(Turn::Over);
     }
-    if plan.grant.uncertain_at.is_some() && plan.replay() == Replay::Once && !memory.probed && wanted != Wanted::Now {
+    if plan.grant.uncertain_at.is_some() && plan.replay() == Replay::Once && !memory.probed {
         match probe(app, &plan).await {
             Some(true) => memory.probed = true,
             Some(false) => {
@@ -465,7 +465,10 @@ async fn refused(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) 
     let (id, version) = (plan.connection.id, plan.grant.version);
     // To send an old token to a provider that takes each once would end the whole family.
     let harmless = plan.replay() != Replay::Once;
-    if harmless && !memory.previous && plan.tokens.previous.is_some() && plan.grant.grant_type != GrantType::ClientCredentials
+    if harmless
+        && !memory.previous
+        && plan.tokens.previous.is_some()
+        && plan.grant.grant_type != GrantType::ClientCredentials
     {
         memory.previous = true;
         return Ok(Turn::Again);

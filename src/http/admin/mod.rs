@@ -62,10 +62,7 @@ pub fn routes(routes: Routes) -> Routes {
                 (Method::DELETE, WRITE, web::to(providers::delete)),
             ],
         )
-        .at(
-            "/connections/{id}/token",
-            [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))],
-        )
+        .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])

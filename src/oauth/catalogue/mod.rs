@@ -17,6 +17,7 @@ mod definition;
 mod resolved;
 
 pub(super) use check::{check_issuer, check_url};
+pub use definition::Given;
 pub use resolved::{Replay, Resolved};
 
 /// One provider.

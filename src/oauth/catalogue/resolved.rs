@@ -243,3 +243,175 @@ impl Resolved {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::Error, oauth::catalogue::built_in};
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn resolve(entry: &Entry, variables: &[(&str, &str)], parameters: &[(&str, &str)]) -> Result<Resolved> {
+        entry.resolve(&map(variables), &map(parameters))
+    }
+
+    fn faults(result: Result<Resolved>) -> Vec<(String, Why)> {
+        match result {
+            Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| (fault.path, fault.why)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const SHOP: &str = r#"{"slug":"shop","name":"Shop","hosts":["shop.example"],
+        "variables":{"shop":{"title":"Shop","pattern":"^[A-Za-z0-9-]{1,20}$","prefix":"https://","suffix":".shop.example"},
+            "version":{"title":"Version","pattern":"^v[0-9]$","default":"v1"}},
+        "issuer":"https://{shop}.shop.example","default_scopes":["https://{shop}/read","plain"],
+        "token_url":"https://{shop}.shop.example/{version}/token","api":{"base_url":"https://{shop}.shop.example/api"}}"#;
+
+    #[test]
+    fn what_people_paste_is_taken_for_what_they_mean() {
+        let shop = Entry::parse(SHOP).expect("a definition");
+        for given in ["acme", " acme ", "https://acme.shop.example/", "HTTPS://acme.Shop.Example", "acme.shop.example"]
+        {
+            let resolved = resolve(&shop, &[("shop", given)], &[]).expect("fits");
+            assert_eq!(resolved.token_url(), "https://acme.shop.example/v1/token", "{given}");
+            assert_eq!(resolved.refresh_url(), resolved.token_url());
+        }
+        let resolved =
+            resolve(&shop, &[("shop", "ACME"), ("version", "v2"), ("else", "passed over")], &[]).expect("fits");
+        assert_eq!(resolved.token_url(), "https://acme.shop.example/v2/token");
+        assert_eq!(resolved.entry().issuer.as_deref(), Some("https://acme.shop.example"));
+        assert_eq!(resolved.entry().default_scopes, ["https://ACME/read", "plain"]);
+        assert_eq!(resolved.api().map(|api| api.base_url.as_str()), Some("https://acme.shop.example/api"));
+    }
+
+    #[test]
+    fn a_value_that_is_missing_or_does_not_fit_is_named() {
+        let shop = Entry::parse(SHOP).expect("a definition");
+        assert_eq!(faults(resolve(&shop, &[], &[])), [("variables.shop".to_owned(), Why::Missing)]);
+        assert_eq!(faults(resolve(&shop, &[("shop", " ")], &[])), [("variables.shop".to_owned(), Why::Missing)]);
+        for bad in ["a/b", "a.b", "ä", "a\nb", &"a".repeat(600)] {
+            assert_eq!(faults(resolve(&shop, &[("shop", bad)], &[]))[0].0, "variables.shop", "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_value_leads_to_another_host_whatever_its_pattern_takes() {
+        let loose = r#"{"slug":"l","name":"L","variables":{"x":{"title":"X","pattern":"^[^ ]*$"}},
+            "token_url":"https://{x}.acme.example/token","revoke_url":"https://acme.example/{x}/revoke"}"#;
+        let loose = Entry::parse(loose).expect("a definition");
+        for bad in [
+            "evil.example/",
+            "evil.example?",
+            "evil.example#",
+            "evil.example\\",
+            "u@evil.example",
+            "u:p@evil.example",
+            "evil.example:443/",
+            "evil.example%2f",
+            "..",
+            "../..",
+            "{x}",
+            "evil.example:443",
+            "\u{1}",
+            "\u{a0}",
+            "a\tb",
+        ] {
+            assert_eq!(faults(resolve(&loose, &[("x", bad)], &[]))[0].0, "variables.x", "{bad}");
+        }
+        let fine = resolve(&loose, &[("x", "a.b")], &[]).expect("fits");
+        assert_eq!(fine.token_url(), "https://a.b.acme.example/token");
+    }
+
+    #[test]
+    fn endpoints_come_from_a_profile_where_the_provider_has_none() {
+        let http = &built_in()["http"];
+        let missing = faults(resolve(http, &[], &[]));
+        assert_eq!(
+            missing,
+            [
+                ("parameters.AUTHORIZATION_URL".to_owned(), Why::Missing),
+                ("parameters.TOKEN_URL".to_owned(), Why::Missing),
+            ]
+        );
+        let urls = |token| [("AUTHORIZATION_URL", "https://a.example/auth"), ("TOKEN_URL", token)];
+        let resolved = resolve(http, &[], &urls(" https://a.example/token ")).expect("fits");
+        assert_eq!(resolved.token_url(), "https://a.example/token");
+        for bad in ["http://a.example/token", "a.example", "https://u:p@a.example/", "javascript:alert(1)"] {
+            assert_eq!(faults(resolve(http, &[], &urls(bad)))[0].0, "parameters.TOKEN_URL", "{bad}");
+        }
+    }
+
+    #[test]
+    fn how_often_a_refresh_token_may_be_sent_follows_from_the_entry() {
+        let replay = |more: &str| {
+            let json = format!(r#"{{"slug":"a","name":"A","token_url":"https://a.example/t"{more}}}"#);
+            resolve(&Entry::parse(&json).expect("a definition"), &[], &[]).expect("fits").replay()
+        };
+        assert_eq!(replay(""), Replay::Any);
+        assert_eq!(replay(r#","rotates":true"#), Replay::Once);
+        assert_eq!(replay(r#","rotates":true,"replay_grace_s":30"#), Replay::Grace(Duration::from_secs(30)));
+        assert_eq!(replay(r#","rotates":true,"retry_safe":true"#), Replay::UntilUsed);
+    }
+
+    /// Values that fit each built-in variable, for those without a default.
+    fn sample(name: &str) -> &'static str {
+        match name {
+            "dc" => "us19",
+            _ => "acme",
+        }
+    }
+
+    #[test]
+    fn every_built_in_entry_is_resolved_and_stays_on_its_hosts() {
+        let hostile = [
+            "evil.example/",
+            "evil.example#",
+            "evil.example?",
+            "a@evil.example",
+            "a:b@evil.example",
+            "evil.example\\",
+            "..",
+            "../../x",
+            "%2e%2e",
+            "a b",
+            "a\r\nHost: b",
+            "",
+            "\0",
+            "evil.example",
+            "-",
+            "a..b",
+            "[::1]",
+            "127.0.0.1",
+            "evil.example:443",
+        ];
+        for entry in built_in().values() {
+            let urls = [("AUTHORIZATION_URL", "https://a.example/auth"), ("TOKEN_URL", "https://a.example/token")];
+            let samples: Vec<(&str, &str)> = entry
+                .variables
+                .keys()
+                .map(|name| (name.as_str(), sample(name)))
+                .filter(|(name, value)| entry.variables[*name].regex().expect("checked").is_match(value))
+                .collect();
+            let resolved = resolve(entry, &samples, &urls).unwrap_or_else(|error| panic!("{}: {error}", entry.slug));
+            for (field, url) in resolved.entry().urls() {
+                assert!(!url.replace("{client_id}", "").contains(['{', '}']), "{} {field}: {url}", entry.slug);
+            }
+            for name in entry.variables.keys() {
+                for bad in hostile {
+                    let mut values = map(&samples);
+                    values.insert(name.clone(), bad.to_owned());
+                    let Ok(resolved) = entry.resolve(&values, &map(&urls)) else { continue };
+                    for (field, url) in resolved.entry().urls() {
+                        let parsed = url::Url::parse(url).unwrap_or_else(|error| panic!("{field} {url}: {error}"));
+                        assert!(entry.on_hosts(&parsed), "{}: {name}={bad:?} gives {url}", entry.slug);
+                        assert!(parsed.username().is_empty() && parsed.port().is_none(), "{name}={bad:?} gives {url}");
+                        assert!(!url.contains(['\r', '\n', ' ']), "{name}={bad:?} gives {url}");
+                    }
+                }
+            }
+        }
+    }
+}

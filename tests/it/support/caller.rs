@@ -42,6 +42,11 @@ impl Caller {
         self.header("authorization", &format!("Basic {pair}"))
     }
 
+    /// The same caller at another server, or at the same one after a restart.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// The token that this caller shows.
     pub fn token(&self) -> String {
         self.headers["authorization"].to_str().unwrap().trim_start_matches("Bearer ").to_owned()

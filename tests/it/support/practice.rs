@@ -121,7 +121,6 @@ impl Practice {
 }
 
 /// Asks until `done` says so, for at most `patience`.
-#[track_caller]
 pub async fn until<F: Future<Output = bool>>(what: &str, patience: Duration, mut done: impl FnMut() -> F) {
     let begun = Instant::now();
     while !done().await {
