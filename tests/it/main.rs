@@ -19,6 +19,7 @@ mod failures;
 mod flow_services;
 mod hostile;
 mod layering;
+mod oidc;
 mod profiles;
 mod providers;
 mod readme;
