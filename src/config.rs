@@ -49,6 +49,13 @@ pub const SETTINGS: &[Setting] = &[
                proxy in front, or --insecure-http.",
     },
     Setting {
+        key: "metrics-listen",
+        value: "ADDRESS:PORT",
+        default: None,
+        help: "Where to answer GET /metrics, over plain HTTP and to anybody who can get there: numbers for Prometheus, without \
+               names and ids. A port alone is one of 127.0.0.1. Without it: nowhere.",
+    },
+    Setting {
         key: "tls-cert",
         value: "FILE",
         default: None,
@@ -201,6 +208,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to take connections.
     pub listen: SocketAddr,
+    /// Where to answer `/metrics`; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where clients find this server; `None`: at `listen`.
     pub public_url: Option<String>,
     /// Certificate chain and private key for TLS, PEM files.
@@ -322,6 +331,10 @@ impl Values {
             |least: u64, most: u64| move |text: &str| text.parse::<u64>().ok().filter(|n| (least..=most).contains(n));
         let listen: SocketAddr =
             self.need("listen", "an address and a port such as 127.0.0.1:8080", |t| t.parse().ok())?;
+        let metrics_listen =
+            self.read("metrics-listen", "an address and a port such as 127.0.0.1:9464, or a port", |t| {
+                t.parse().ok().or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], t.parse().ok()?))))
+            })?;
         let public_url = self.read("public-url", "an http or https URL without a path", public_url)?;
         let trusted_proxies =
             self.read("trusted-proxy", "a list of networks such as 10.0.0.0/8,::1", networks)?.unwrap_or_default();
@@ -341,6 +354,7 @@ impl Values {
         Ok(Config {
             data: self.need("data", "a folder", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?,
             listen,
+            metrics_listen,
             public_url,
             tls,
             trusted_proxies,
@@ -486,6 +500,18 @@ mod tests {
         assert!(collect(&["--listen", "0.0.0.0:80", "--insecure-http"], &[]).is_ok());
         assert!(collect(&["--listen", "0.0.0.0:80", "--trusted-proxy", "10.0.0.1"], &[]).is_ok());
         assert!(collect(&["--listen", "[::1]:80"], &[]).is_ok());
+    }
+
+    #[test]
+    fn metrics_are_off_or_on_loopback_unless_an_address_is_given() {
+        let at = |args: &[&str]| collect(args, &[]).map(|config| config.metrics_listen.map(|at| at.to_string()));
+        assert_eq!(at(&[]).expect("fine"), None);
+        assert_eq!(at(&["--metrics-listen", "9464"]).expect("fine").as_deref(), Some("127.0.0.1:9464"));
+        assert_eq!(at(&["--metrics-listen", "0.0.0.0:9464"]).expect("fine").as_deref(), Some("0.0.0.0:9464"));
+        assert_eq!(at(&["--metrics-listen", "[::1]:0"]).expect("fine").as_deref(), Some("[::1]:0"));
+        for bad in ["", "localhost:9464", "65536", "9464x"] {
+            assert!(at(&["--metrics-listen", bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -253,7 +253,7 @@ mod tests {
     const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
     /// Grantry with one user, and what it takes for the time.
-    async fn app_with_ann(dir: &std::path::Path) -> (App, Arc<AtomicI64>) {
+    async fn app_with_ann(dir: &std::path::Path) -> (Arc<App>, Arc<AtomicI64>) {
         let now = Arc::new(AtomicI64::new(1_700_000_000_000));
         let clock: Clock = {
             let now = Arc::clone(&now);

@@ -52,6 +52,8 @@ impl App {
                     .collect();
                 let inputs = store::connections::unopenable(read)?;
                 bad.extend(inputs.into_iter().map(|id| ("connections".to_owned(), id.to_string())));
+                let webhooks = store::webhooks::unopenable(read)?;
+                bad.extend(webhooks.into_iter().map(|id| ("webhooks".to_owned(), id.to_string())));
                 Ok((values, bad))
             })
             .await

@@ -10,7 +10,10 @@ pub mod client_applications;
 pub mod connections;
 pub mod credential;
 pub mod customers;
+mod deliveries;
 pub mod document;
+pub mod events;
+pub mod expiring;
 mod failpoint;
 mod hand_outs;
 pub mod hashing;
@@ -25,6 +28,7 @@ mod registration;
 pub mod revocations;
 pub mod tokens;
 pub mod users;
+pub mod webhooks;
 pub mod worker;
 
 use std::{
@@ -42,6 +46,7 @@ use crate::{
 use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
+use deliveries::Outbox;
 use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
@@ -101,6 +106,7 @@ pub struct App {
     loads: tokio::sync::Semaphore,
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
+    outbox: Arc<Outbox>,
 }
 
 impl App {
@@ -119,6 +125,7 @@ impl App {
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
+            outbox: Arc::default(),
             me: me.clone(),
             db,
             settings,
@@ -132,11 +139,6 @@ impl App {
         });
         app.worker.start(Arc::downgrade(&app))?;
         Ok(app)
-    }
-
-    /// What the server counts.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
     }
 
     /// What works on the engine thread.
@@ -154,23 +156,21 @@ impl App {
         self.housekeeper.stop();
     }
 
-    /// One look at everything that is to be done in the background; answers when to look again at the latest.
-    async fn background_round(&self) -> Duration {
-        let until = |at: Option<crate::domain::Timestamp>| {
-            at.map_or(Duration::MAX, |at| Duration::from_millis(u64::try_from(at.0 - self.db.now().0).unwrap_or(0)))
-        };
-        let mut next = Duration::MAX;
-        let mut note = |what: &str, done: Result<Duration>| {
-            // A database that takes nothing just now, or a mistake: either way it is tried again, not in a hurry.
-            next = next.min(done.unwrap_or_else(|error| {
-                tracing::warn!(%error, what, "background work failed");
-                Duration::from_secs(5)
-            }));
-        };
-        note("refreshing", self.refresh_due().await);
-        note("revoking", self.revoke_due().await.map(until));
-        note("counting", self.write_hand_outs().await.map(|()| Duration::MAX));
+    /// Looks after refreshes; answers when to look again at the latest.
+    async fn refresh_round(&self) -> Result<Duration> {
+        let next = self.refresh_due().await;
+        self.metrics.set_breakers_open(self.refresher.count_open_endpoints() as u64);
         next
+    }
+
+    /// Looks after revocations; answers when to look again at the latest.
+    async fn revocation_round(&self) -> Result<Duration> {
+        Ok(self.until(self.revoke_due().await?))
+    }
+
+    /// How long it is until then; very long for never.
+    fn until(&self, at: Option<crate::domain::Timestamp>) -> Duration {
+        at.map_or(Duration::MAX, |at| Duration::from_millis(u64::try_from(at.0 - self.db.now().0).unwrap_or(0)))
     }
 
     /// What was configured.

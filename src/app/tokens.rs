@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{App, access::Caller, connections, refresh::Wanted};
+use super::{App, access::Caller, connections, metrics::HandOut, refresh::Wanted};
 use crate::{
     domain::{
         Error, Result, Secret, Timestamp,
@@ -54,7 +54,7 @@ impl App {
     pub async fn access_token(&self, caller: &Caller, id: i64, min_ttl_ms: i64) -> Result<HandedOut> {
         caller.need(Scope::ConnectionsToken)?;
         let given = self.fresh_token(caller, id, min_ttl_ms).await;
-        self.metrics.handed_out(given.as_ref().err());
+        self.metrics.handed_out(given.as_ref().map_or_else(HandOut::of, |_| HandOut::Ok));
         let (_, given) = given?;
         self.count_hand_out(caller, id);
         Ok(given)

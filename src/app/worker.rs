@@ -4,6 +4,7 @@
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,15 +13,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use tokio::{
     runtime::{Handle, Runtime},
-    sync::Notify,
+    sync::{Notify, watch},
 };
 
-use super::App;
+use super::{App, deliveries};
+use crate::domain::Result;
 
 /// It looks at least so often, whatever is due.
 const ROUND: Duration = Duration::from_secs(15);
+/// Hand-outs are gathered for so long.
+const GATHER: Duration = Duration::from_secs(1);
+/// After something went wrong.
+const REST: Duration = Duration::from_secs(5);
 /// Two looks are at least so far apart, so that a long queue does not make it spin.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -33,8 +40,10 @@ pub struct Worker {
 }
 
 struct Shared {
-    wake: Notify,
+    wake: watch::Sender<()>,
     stopping: AtomicBool,
+    /// Nobody waits for anything any more.
+    gone: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
     /// By the clock that no one sets.
@@ -59,8 +68,9 @@ impl Worker {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             shared: Arc::new(Shared {
-                wake: Notify::new(),
+                wake: watch::Sender::new(()),
                 stopping: AtomicBool::new(false),
+                gone: AtomicBool::new(false),
                 under_way: AtomicUsize::new(0),
                 idle: Notify::new(),
                 last_round: Mutex::new(Instant::now()),
@@ -91,7 +101,7 @@ impl Worker {
 
     /// Makes it look at what is due now.
     pub(super) fn wake(&self) {
-        self.shared.wake.notify_one();
+        self.shared.wake.send_replace(());
     }
 
     /// Whether nothing new is to be begun.
@@ -126,6 +136,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.shared.gone.store(true, Ordering::SeqCst);
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.wake();
         // The last owner may be a task on the thread itself, which cannot wait for its own end.
@@ -138,24 +149,67 @@ impl Drop for Worker {
 }
 
 impl Shared {
+    /// Everything that goes on in the background, each at its own pace: a provider that hangs in one holds up no other.
     async fn rounds(&self, app: &Weak<App>) {
-        let mut begun = false;
-        while !self.stopping.load(Ordering::SeqCst) {
-            *self.last_round.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            let wait = match app.upgrade() {
-                Some(app) => {
-                    if !begun {
-                        app.resume_refreshes().await;
-                        begun = true;
+        if let Some(app) = app.upgrade() {
+            app.resume_refreshes().await;
+        }
+        let carrying = async {
+            if let Some((app, outbox)) = app.upgrade().map(|app| (Arc::downgrade(&app), Arc::clone(&app.outbox))) {
+                deliveries::carry_on(app, outbox).await;
+            }
+        };
+        let all = async {
+            tokio::join!(
+                self.each("refreshing", app, async |app| {
+                    *self.last_round.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    app.refresh_round().await
+                }),
+                self.each("revoking", app, App::revocation_round),
+                self.each("counting", app, async |app| {
+                    if !app.hand_outs.is_empty() {
+                        // What comes within a second is written together.
+                        tokio::time::sleep(GATHER).await;
+                        app.write_hand_outs().await?;
                     }
-                    app.background_round().await
-                }
-                // Whoever dropped it ends us.
-                None => BREATH,
-            };
-            let wait = wait.clamp(BREATH, ROUND);
-            drop(tokio::time::timeout(wait, self.wake.notified()).await);
+                    Ok(ROUND)
+                }),
+                carrying,
+            );
+        };
+        let mut stop = self.wake.subscribe();
+        let stopped = async {
+            while !self.stopping.load(Ordering::SeqCst) {
+                drop(stop.changed().await);
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = stopped => {}
+        }
+        // What is under way has until the end of `finish`, which waits for it; then the runtime goes.
+        while self.under_way.load(Ordering::SeqCst) > 0 && !self.gone.load(Ordering::SeqCst) {
             tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// One kind of work, round for round.
+    async fn each(&self, what: &'static str, app: &Weak<App>, round: impl AsyncFn(&App) -> Result<Duration>) {
+        let mut woken = self.wake.subscribe();
+        loop {
+            let Some(app) = app.upgrade() else { return };
+            // A database that takes nothing just now, or a mistake of ours: either way it is tried again, not in a hurry.
+            let next = match AssertUnwindSafe(round(&app)).catch_unwind().await {
+                Ok(Ok(next)) => next,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, what, "background work failed");
+                    REST
+                }
+                Err(_) => REST,
+            };
+            drop(app);
+            tokio::time::sleep(BREATH).await;
+            drop(tokio::time::timeout(next.clamp(BREATH, ROUND), woken.changed()).await);
         }
     }
 }

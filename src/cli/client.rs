@@ -51,7 +51,7 @@ impl Client {
         let served = http::serve(
             Arc::clone(&app),
             surface,
-            Listeners { plain: vec![listener], tls: None },
+            Listeners { plain: vec![listener], tls: None, metrics: None },
             1,
             Duration::from_secs(1),
             move |stop| {

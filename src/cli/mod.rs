@@ -8,6 +8,7 @@ mod admin;
 mod api_token;
 mod application;
 mod client;
+mod event;
 mod keys;
 mod load;
 mod open;
@@ -18,6 +19,7 @@ mod serve;
 mod settings;
 mod simulate;
 mod user;
+mod webhook;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode};
 
@@ -64,6 +66,14 @@ enum Command {
     /// Look after providers: the catalogue, and those of your own.
     #[command(subcommand)]
     Provider(provider::Command),
+    /// See what happened to connections and profiles.
+    #[command(subcommand)]
+    Event(event::Command),
+    /// See what comes to its end soon: client secrets, refresh tokens, API tokens.
+    Expiring(event::Expiring),
+    /// Look after webhooks: addresses that want to hear of events.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Look at the keys that seal secrets.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -196,6 +206,13 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Load(command) => with_client(&context, async |client| load::run(&context, client, command).await),
         Command::Provider(command) => {
             with_client(&context, async |client| provider::run(&context, client, command).await)
+        }
+        Command::Event(command) => with_client(&context, async |client| event::run(&context, client, command).await),
+        Command::Expiring(command) => {
+            with_client(&context, async |client| event::expiring(&context, client, command).await)
+        }
+        Command::Webhook(command) => {
+            with_client(&context, async |client| webhook::run(&context, client, command).await)
         }
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }

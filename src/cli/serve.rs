@@ -27,19 +27,21 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
     let opened = open(config)?;
     http::run(async {
         // Bound only when the data folder is ours, so that a second start does not disturb the first.
-        let listener = TcpListener::bind(config.listen)
-            .map_err(|error| Failed::new(format_args!("cannot listen on {}: {error}", config.listen)))?;
+        let listener = bind("listen", config.listen)?;
         let address = listener.local_addr()?;
         // The command line on this machine keeps to plain HTTP on loopback: it could not check a certificate, and its
         // credential is good from loopback alone.
         let reached = config.tls.is_none() && reachable(address).ip().is_loopback();
         let own = if reached { None } else { Some(TcpListener::bind("127.0.0.1:0")?) };
         let local = own.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
+        let metrics = config.metrics_listen.map(|at| bind("metrics-listen", at)).transpose()?;
+        let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         let listeners = match &config.tls {
-            None => Listeners { plain: std::iter::once(listener).chain(own).collect(), tls: None },
+            None => Listeners { plain: std::iter::once(listener).chain(own).collect(), tls: None, metrics },
             Some((certificate, key)) => Listeners {
                 plain: own.into_iter().collect(),
                 tls: Some((listener, http::tls::server_config(certificate, key)?)),
+                metrics,
             },
         };
         let (app, surface) = opened.start(config, address)?;
@@ -55,7 +57,7 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
             run_file = RunFile::write(&config.data, local, &opened.run)
                 .inspect_err(|error| tracing::error!(%error, "the command line will not find this server"))
                 .ok();
-            announce(context, &app, &opened, address, link.as_deref());
+            announce(context, &app, &opened, (address, metrics_address), link.as_deref());
         })
         .await;
         app.finish(stop_within).await;
@@ -63,6 +65,10 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
         drop(run_file);
         served.map_err(Failed::from)
     })
+}
+
+fn bind(setting: &str, at: SocketAddr) -> Result<TcpListener, Failed> {
+    TcpListener::bind(at).map_err(|error| Failed::new(format_args!("{setting}: cannot listen on {at}: {error}")))
 }
 
 fn start_log(config: &Config) -> Result<(), Failed> {
@@ -105,7 +111,14 @@ async fn first_administrator(app: &App, config: &Config) -> Result<(), Failed> {
 }
 
 /// The one table of a start, and the setup link where nobody can log in yet.
-fn announce(context: &Context, app: &App, opened: &Opened, address: SocketAddr, link: Option<&str>) {
+fn announce(
+    context: &Context,
+    app: &App,
+    opened: &Opened,
+    (address, metrics): (SocketAddr, Option<SocketAddr>),
+    link: Option<&str>,
+) {
+    let metrics = metrics.map(|at| format!("http://{}/metrics", reachable(at)));
     let admins = app.count_admins().unwrap_or_default();
     let key = opened.db.sealer().keys().active_id().to_owned();
     let url = &app.settings().public_url;
@@ -116,6 +129,7 @@ fn announce(context: &Context, app: &App, opened: &Opened, address: SocketAddr, 
             "sqlite_version": crate::store::sqlite_version(),
             "address": address.to_string(),
             "url": url,
+            "metrics": metrics,
             "data": data,
             "key_id": key,
             "administrators": admins,
@@ -123,15 +137,21 @@ fn announce(context: &Context, app: &App, opened: &Opened, address: SocketAddr, 
         }));
         return;
     }
-    context.out.pairs(&[
+    let admins = admins.to_string();
+    let (own, data) = (format!("{}://{}", scheme(&context.config), reachable(address)), data.display().to_string());
+    let mut pairs = vec![
         ("Grantry", env!("CARGO_PKG_VERSION")),
         ("SQLite", crate::store::sqlite_version()),
-        ("address", &format!("{}://{}", scheme(&context.config), reachable(address))),
+        ("address", &own),
         ("public URL", url),
-        ("data", &data.display().to_string()),
+        ("data", &data),
         ("key", &key),
-        ("administrators", &admins.to_string()),
-    ]);
+        ("administrators", &admins),
+    ];
+    if let Some(metrics) = &metrics {
+        pairs.insert(4, ("metrics", metrics));
+    }
+    context.out.pairs(&pairs);
     if let Some(link) = link {
         context.out.line(
             "\nNobody can log in yet. Open this link to make the first administrator (once, within 30 minutes):\n",

@@ -79,6 +79,9 @@ pub(super) fn run(out: Out, simulate: Simulate) -> Result<(), Failed> {
     let print = simulate.print_provider;
     let options = simulate.options()?;
     if print {
+        if options.listen.port() == 0 {
+            return Err(Failed::new("listen: a definition needs the port that the simulator will have, not 0"));
+        }
         out.value(&simulator::definition(&options, &simulator::url_of(options.listen)));
         return Ok(());
     }

@@ -39,6 +39,8 @@ pub enum TokenKind {
     Session,
     /// A setup link for the first administrator.
     Setup,
+    /// What the deliveries to a webhook are signed with.
+    Webhook,
     /// The credential that a running server leaves for the command line on the same machine.
     Run,
 }
@@ -52,13 +54,14 @@ impl TokenKind {
             Self::Secret => "secret",
             Self::Session => "session",
             Self::Setup => "setup",
+            Self::Webhook => "webhook",
             Self::Run => "run",
         }
     }
 
     /// The kind of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Api, Self::Access, Self::Secret, Self::Session, Self::Setup, Self::Run]
+        [Self::Api, Self::Access, Self::Secret, Self::Session, Self::Setup, Self::Webhook, Self::Run]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

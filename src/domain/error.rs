@@ -100,6 +100,10 @@ pub enum Noun {
     ApiToken,
     /// An assignment of a profile to a customer.
     Assignment,
+    /// A webhook.
+    Webhook,
+    /// One event on its way to one webhook.
+    Delivery,
     /// An address that no resource answers to.
     Path,
 }

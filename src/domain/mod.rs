@@ -10,12 +10,14 @@ pub mod connection;
 pub mod customer;
 pub mod error;
 pub mod event;
+pub mod expiring;
 pub mod grant;
 pub mod profile;
 pub mod provider;
 pub mod secret;
 pub mod user;
 pub mod value;
+pub mod webhook;
 
 pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
 pub use secret::Secret;

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod body;
 pub mod caller;
 pub mod download;
+pub mod metrics;
 pub mod oracle;
 pub mod problem;
 pub mod routes;
@@ -86,6 +87,8 @@ pub struct Listeners {
     pub plain: Vec<TcpListener>,
     /// TLS, and the certificate for it.
     pub tls: Option<(TcpListener, rustls::ServerConfig)>,
+    /// For `/metrics` and nothing else.
+    pub metrics: Option<TcpListener>,
 }
 
 /// Serves until the process is told to stop (SIGINT, SIGTERM), then finishes the requests under way.
@@ -101,6 +104,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let app = web::Data::from(app);
     let surface = web::Data::new(surface);
+    let metrics = listeners.metrics.map(|listener| metrics::server(app.clone(), listener)).transpose()?;
     let mut server = HttpServer::new(move || {
         let mut actix = Actix::new().app_data(app.clone()).app_data(surface.clone()).wrap(from_fn(security::frame));
         for (prefix, dress, routes) in surfaces() {
@@ -120,8 +124,17 @@ pub async fn serve(
         server = server.listen_rustls_0_23(listener, config)?;
     }
     let server = server.run();
+    let watched = metrics.map(|metrics| {
+        let handle = metrics.handle();
+        spawn(async move { drop(metrics.await) });
+        handle
+    });
     ready(Stop(server.handle()));
-    server.await
+    let served = server.await;
+    if let Some(metrics) = watched {
+        metrics.stop(false).await;
+    }
+    served
 }
 
 #[cfg(test)]

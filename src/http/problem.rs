@@ -343,6 +343,8 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::User => "user",
         Noun::ApiToken => "API token",
         Noun::Assignment => "assignment",
+        Noun::Webhook => "webhook",
+        Noun::Delivery => "delivery",
         Noun::Path => "path",
     }
 }

@@ -13,8 +13,8 @@ use actix_web::{
 };
 use tracing::Instrument as _;
 
-use super::Surface;
-use crate::domain::value::Network;
+use super::{Surface, metrics};
+use crate::{app::App, domain::value::Network};
 
 /// The header with the request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,19 +48,26 @@ pub async fn frame<B: MessageBody + 'static>(
         address = %address(&request),
     );
     request.extensions_mut().insert(RequestId(id.clone()));
+    let (app, part) = (request.app_data::<web::Data<App>>().cloned(), metrics::surface(request.path()));
     let done = next.call(request).instrument(span.clone()).await;
     let entered = span.enter();
+    let answered = |status: u16| {
+        tracing::info!(status, ms = milliseconds(begun), "answered");
+        if let Some(app) = &app {
+            app.metrics().request_answered(part, status);
+        }
+    };
     let done = match done {
         Ok(answer) => {
             let mut answer = answer.map_into_boxed_body();
             put_headers(answer.headers_mut(), &id);
-            tracing::info!(status = answer.status().as_u16(), ms = milliseconds(begun), "answered");
+            answered(answer.status().as_u16());
             Ok(answer)
         }
         Err(error) => {
             let mut answer: HttpResponse = error.as_response_error().error_response();
             put_headers(answer.headers_mut(), &id);
-            tracing::info!(status = answer.status().as_u16(), ms = milliseconds(begun), "answered");
+            answered(answer.status().as_u16());
             Err(InternalError::from_response("failed", answer).into())
         }
     };

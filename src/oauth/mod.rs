@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod device;
 pub mod discovery;
 pub mod pkce;
+mod post;
 mod read;
 mod request;
 pub mod revoke;

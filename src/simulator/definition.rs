@@ -16,7 +16,8 @@ pub fn definition(options: &Options, url: &str) -> Value {
     put("slug", SLUG.into());
     put("name", "Practice provider".into());
     put("categories", json!(["practice"]));
-    put("hosts", json!([options.listen.ip().to_canonical().to_string()]));
+    let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    put("hosts", host.into_iter().collect());
     put("authorize_url", at("/authorize"));
     put("token_url", at("/token"));
     put("revoke_url", at("/revoke"));

@@ -36,10 +36,13 @@ fn connection(row: &Row<'_>) -> rusqlite::Result<Connection> {
         updated_at: Timestamp(row.get(14)?),
         account_id: row.get(15)?,
         account_label: row.get(16)?,
-        scopes: row
-            .get::<_, Option<String>>(17)?
-            .map(|words| words.split_ascii_whitespace().map(str::to_owned).collect()),
+        scopes: row.get::<_, Option<String>>(17)?.as_deref().map(scopes_of),
     })
+}
+
+/// The scopes of a column: words with spaces between.
+pub(super) fn scopes_of(words: &str) -> Vec<String> {
+    words.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 /// All connections that pass the filter, by id.
@@ -113,7 +116,8 @@ pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
     put_input(tx, id, draft.input.as_ref())
 }
 
-fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
+/// Keeps values for the provider's variables, a JSON object, in the place of those before; without any they stay.
+pub fn put_input(tx: &Tx<'_>, id: i64, input: Option<&Secret>) -> Result<()> {
     let Some(input) = input else { return Ok(()) };
     let sealed = tx.sealer.seal(INPUT, &id.to_string(), input)?;
     tx.conn
@@ -133,13 +137,27 @@ pub fn input(read: &Read<'_>, id: i64) -> Result<Option<Secret>> {
     read.sealer.open(INPUT, &id.to_string(), &sealed).map(Some)
 }
 
+/// Sets what a connection asks for; `None`: its provider's default.
+pub fn set_scopes(tx: &Tx<'_>, id: i64, scopes: Option<&[String]>) -> Result<()> {
+    let sql = "UPDATE connections SET scopes = ?2 WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute(params![id, scopes.map(|scopes| scopes.join(" "))])?;
+    Ok(())
+}
+
+/// Forgets whose account it is: another one may come, and nobody may know which.
+pub fn forget_account(tx: &Tx<'_>, id: i64) -> Result<()> {
+    let sql = "UPDATE connections SET account_id = NULL, account_label = NULL WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
 /// Marks a connection as authorised, for this account where it is known.
 pub fn authorize(tx: &Tx<'_>, id: i64, account: Option<(&str, Option<&str>)>, scopes: Option<&[String]>) -> Result<()> {
     tx.conn
         .prepare_cached(
             "UPDATE connections SET status = 'success', authorized_at = ?2, lost_at = NULL, lost_reason = NULL,
-                updated_at = ?2, account_id = coalesce(?3, account_id), account_label = coalesce(?4, account_label),
-                scopes = coalesce(?5, scopes)
+                updated_at = ?2, account_id = coalesce(?3, account_id),
+                account_label = CASE WHEN ?3 IS NULL THEN account_label ELSE ?4 END, scopes = coalesce(?5, scopes)
              WHERE id = ?1",
         )?
         .execute(params![

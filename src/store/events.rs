@@ -17,6 +17,9 @@ pub(super) const COLUMNS: &str = "e.id, e.at, e.kind, e.detail, e.connection_id,
 pub(super) const ABOUT: &str =
     "LEFT JOIN connections c ON c.id = e.connection_id LEFT JOIN profiles p ON p.id = e.profile_id";
 
+/// The number of [`COLUMNS`]: what is selected behind them begins here.
+pub(super) const BEHIND: usize = 12;
+
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let (connection, profile): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(9)?);
     let kind = EventKind::parse(&row.get::<_, String>(2)?).ok_or_else(|| foreign_row("an event's kind"))?;

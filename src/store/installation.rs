@@ -59,6 +59,8 @@ pub fn key_ids_in_use(read: &Read<'_>) -> Result<Vec<(&'static str, String, u64)
         ("refreshes", "key_id"),
         ("authorization_requests", "key_id"),
         ("device_authorizations", "key_id"),
+        ("device_authorizations", "input_key_id"),
+        ("connect_links", "input_key_id"),
         ("revocations", "key_id"),
         ("webhooks", "key_id"),
     ] {

@@ -9,9 +9,14 @@
 pub mod api_tokens;
 pub mod audit;
 pub mod client_applications;
+pub mod connect_links;
 pub mod connections;
+pub mod counts;
 pub mod customers;
+pub mod deliveries;
+pub mod device_authorizations;
 pub mod events;
+pub mod expiring;
 pub mod grants;
 pub mod hand_outs;
 pub mod installation;
@@ -23,6 +28,7 @@ pub mod refreshes;
 pub mod revocations;
 pub mod seal;
 pub mod users;
+pub mod webhooks;
 mod writer;
 
 use std::{
@@ -242,6 +248,11 @@ impl Db {
     /// The clock.
     pub fn clock(&self) -> Clock {
         Arc::clone(&self.inner.clock)
+    }
+
+    /// How many writes wait for the writer.
+    pub fn writes_waiting(&self) -> usize {
+        self.inner.writer.waiting()
     }
 
     /// What time it is.

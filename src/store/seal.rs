@@ -25,7 +25,7 @@ const FORMAT: u8 = 1;
 pub enum Purpose {
     /// What an operator enters: client secrets, app tokens, parameters.
     ClientSecrets,
-    /// What providers hand out: access and refresh tokens, and the values entered with an account.
+    /// What providers hand out: access and refresh tokens, and the values entered with an account; and what we sign with.
     Tokens,
 }
 

@@ -8,6 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -30,6 +31,8 @@ const DAY: Duration = Duration::from_hours(24);
 
 pub(super) struct Writer {
     queue: Option<SyncSender<Box<dyn Item>>>,
+    /// How many items are in the queue.
+    waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -85,10 +88,12 @@ where
 impl Writer {
     pub(super) fn start(connection: Connection, sealer: Arc<Sealer>, clock: Clock) -> std::io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || Loop { connection, sealer, clock, dirty: false, optimized: Instant::now() }.run(&items))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
+        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+            Loop { connection, sealer, clock, dirty: false, optimized: Instant::now() }.run(&items, &taken);
+        })?;
+        Ok(Self { queue: Some(queue), waiting, thread: Some(thread) })
     }
 
     pub(super) async fn submit<T: Send + 'static>(
@@ -105,6 +110,10 @@ impl Writer {
         drop(self.queue(work, None));
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn queue<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
@@ -112,9 +121,14 @@ impl Writer {
     ) -> Result<()> {
         let item = Work { closure: Some(work), result: None, caller };
         let queue = self.queue.as_ref().ok_or(Error::unavailable(Outage::Stopping))?;
-        queue.try_send(Box::new(item)).map_err(|error| match error {
-            TrySendError::Full(_) => Error::unavailable(Outage::Writer),
-            TrySendError::Disconnected(_) => Error::unavailable(Outage::Stopping),
+        // Counted before it is there, or the writer might take it before it counts.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(Box::new(item)).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => Error::unavailable(Outage::Writer),
+                TrySendError::Disconnected(_) => Error::unavailable(Outage::Stopping),
+            }
         })
     }
 }
@@ -137,7 +151,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn run(mut self, items: &Receiver<Box<dyn Item>>) {
+    fn run(mut self, items: &Receiver<Box<dyn Item>>, waiting: &AtomicUsize) {
         loop {
             match items.recv_timeout(IDLE) {
                 Ok(first) => {
@@ -146,6 +160,7 @@ impl Loop {
                         let Ok(next) = items.try_recv() else { break };
                         group.push(next);
                     }
+                    waiting.fetch_sub(group.len(), Ordering::Relaxed);
                     self.commit(&mut group);
                     group.into_iter().for_each(Item::answer);
                 }

@@ -907,7 +907,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         let served = http::serve(
             app,
             surface,
-            http::Listeners { plain: vec![listener], tls: None },
+            http::Listeners { plain: vec![listener], tls: None, metrics: None },
             1,
             Duration::from_secs(1),
             move |stop| {

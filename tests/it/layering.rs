@@ -27,6 +27,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "config.rs"]),
     ("indicatif", &["cli/"]),
     ("comfy_table", &["cli/"]),
+    ("hmac", &["app/deliveries.rs"]),
+    ("prometheus_client", &["http/metrics.rs"]),
     ("quick_xml", &["http/xml.rs"]),
     ("tracing_subscriber", &["cli/"]),
 ];

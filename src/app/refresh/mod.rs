@@ -110,7 +110,8 @@ impl Drop for Landing {
             drop(background);
             self.app.worker.wake();
         }
-        drop(self.over.send(Some(self.how)));
+        // Nobody may wait for it.
+        let _ = self.over.send(Some(self.how));
     }
 }
 

@@ -1,14 +1,17 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading,
+//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading, events, webhooks,
 //! credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
 mod applications;
+mod events;
+mod expiring;
 mod keys;
 mod load;
 mod providers;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
+mod webhooks;
 
 use actix_web::{HttpResponse, http::Method, web};
 use serde::Serialize;
@@ -63,6 +66,24 @@ pub fn routes(routes: Routes) -> Routes {
             ],
         )
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
+        .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
+        .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])
+        .at(
+            "/webhooks",
+            [(Method::GET, ADMIN, web::to(webhooks::list)), (Method::POST, ADMIN, web::to(webhooks::create))],
+        )
+        .at(
+            "/webhooks/{id}",
+            [
+                (Method::GET, ADMIN, web::to(webhooks::get)),
+                (Method::PUT, ADMIN, web::to(webhooks::update)),
+                (Method::DELETE, ADMIN, web::to(webhooks::delete)),
+            ],
+        )
+        .at("/webhooks/{id}/secret", [(Method::POST, ADMIN, web::to(webhooks::renew_secret))])
+        .at("/webhooks/{id}/test", [(Method::POST, ADMIN, web::to(webhooks::test))])
+        .at("/webhooks/{id}/deliveries", [(Method::GET, ADMIN, web::to(webhooks::list_deliveries))])
+        .at("/webhooks/{id}/deliveries/{delivery}/retry", [(Method::POST, ADMIN, web::to(webhooks::retry_delivery))])
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])

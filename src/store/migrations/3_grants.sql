@@ -61,8 +61,12 @@ CREATE TABLE connect_links (
     new_connection INTEGER NOT NULL CONSTRAINT connect_links_new CHECK (new_connection IN (0, 1)),
     other_account  INTEGER NOT NULL CONSTRAINT connect_links_other CHECK (other_account IN (0, 1)),
     return_url     TEXT,
+    scopes         TEXT,
+    input_key_id   TEXT,
+    input_sealed   BLOB,
     created_at     INTEGER NOT NULL,
-    expires_at     INTEGER NOT NULL
+    expires_at     INTEGER NOT NULL,
+    CONSTRAINT connect_links_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL))
 ) STRICT;
 CREATE INDEX connect_links_by_connection ON connect_links (connection_id);
 CREATE INDEX connect_links_by_expiry ON connect_links (expires_at);
@@ -77,18 +81,28 @@ CREATE TABLE authorization_requests (
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX authorization_requests_by_link ON authorization_requests (link_id);
+CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
 
 CREATE TABLE device_authorizations (
     connection_id    INTEGER PRIMARY KEY CONSTRAINT device_authorizations_connection REFERENCES connections ON DELETE CASCADE,
     new_connection   INTEGER NOT NULL CONSTRAINT device_authorizations_new CHECK (new_connection IN (0, 1)),
     other_account    INTEGER NOT NULL CONSTRAINT device_authorizations_other CHECK (other_account IN (0, 1)),
-    key_id           TEXT    NOT NULL,
-    device_code      BLOB    NOT NULL,
+    begun_at         INTEGER NOT NULL,
+    scopes           TEXT,
+    input_key_id     TEXT,
+    input_sealed     BLOB,
+    key_id           TEXT,
+    device_code      BLOB,
     interval_s       INTEGER NOT NULL,
-    next_at          INTEGER NOT NULL,
-    expires_at       INTEGER NOT NULL
+    next_at          INTEGER,
+    expires_at       INTEGER NOT NULL,
+    result           TEXT,
+    settled_at       INTEGER,
+    CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
+    CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
+    CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX device_authorizations_by_next ON device_authorizations (next_at);
+CREATE INDEX device_authorizations_by_next ON device_authorizations (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE revocations (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
