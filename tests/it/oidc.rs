@@ -1,7 +1,7 @@
 //! The whole way of a grant at an authorization server that is not ours, and as strict as they come: it demands S256, names
 //! itself in the callback, rotates refresh tokens, and ends a grant whose old token comes again.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -162,16 +162,16 @@ async fn tokens_that_live_for_seconds_are_always_good_for_as_long_as_was_asked()
     let profile = introduce(&admin, &oidc, "basic", json!({})).await;
     let id = connect(&server, &oidc, &admin, profile, "alice").await;
     let path = format!("/api/connections/{id}/token?min_ttl=4");
-    let mut tokens: Vec<String> = Vec::new();
+    let tokens: RefCell<Vec<String>> = RefCell::default();
     until("three tokens one after the other", SOON, async || {
         let answer = admin.get(&path).await.expect(200);
         assert!(answer["expires_in"].as_i64().unwrap() >= 4, "{answer}");
         let token = answer["access_token"].as_str().unwrap().to_owned();
-        if tokens.last() != Some(&token) {
+        if tokens.borrow().last() != Some(&token) {
             assert_eq!(oidc.introspect("basic", &token).await["active"], true);
-            tokens.push(token);
+            tokens.borrow_mut().push(token);
         }
-        tokens.len() == 3
+        tokens.borrow().len() == 3
     })
     .await;
     assert_spotless(&oidc).await;
