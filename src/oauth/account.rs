@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     Engine,
     catalogue::Resolved,
-    read,
+    fields,
     request::{Method, Request},
     wire::{Client, Refusal, Sent},
 };
@@ -64,13 +64,13 @@ impl Engine {
         request.authorization = Some(provider.token_header(info.scheme.as_deref(), access));
         let sent = self.send(&request, deadline, Timestamp::default).await;
         let Sent::Answered(raw) = &sent else { return Err(Refusal::of_sent(&sent)) };
-        let body = read::parse_json(raw.body.expose());
+        let body = fields::parse_json(raw.body.expose());
         let refused = |error: &str| Refusal { error: error.to_owned(), unclear: false, ..Refusal::of_sent(&sent) };
         match body {
             _ if !(200..300).contains(&raw.status) => Err(refused(&format!("http_{}", raw.status))),
             None => Err(refused("not_json")),
             Some(body) if !provider.succeeded(&body) => Err(refused(
-                &body.pointer("/error").and_then(Value::as_str).and_then(read::word).unwrap_or("refused".to_owned()),
+                &body.pointer("/error").and_then(Value::as_str).and_then(fields::word).unwrap_or("refused".to_owned()),
             )),
             Some(body) => provider.account(&body).map(Some).ok_or_else(|| refused("no_account")),
         }
@@ -90,7 +90,7 @@ impl Engine {
         request.authenticate(client, entry.client_auth);
         match self.send(&request, deadline, Timestamp::default).await {
             Sent::Answered(raw) if (200..300).contains(&raw.status) => {
-                read::parse_json(raw.body.expose())?.pointer("/active")?.as_bool()
+                fields::parse_json(raw.body.expose())?.pointer("/active")?.as_bool()
             }
             _ => None,
         }

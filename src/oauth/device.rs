@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Engine,
     catalogue::{Resolved, check_url},
-    read,
+    fields,
     request::{Method, Request},
     token::mask,
     wire::{Answer, Client, RawAnswer, Refusal, Sent, TokenSet},
@@ -107,23 +107,23 @@ impl Engine {
 
 /// The codes in an answer. `None`: one is missing, or the address is none that a person should be sent to.
 fn authorization(raw: &RawAnswer) -> Option<DeviceAuthorization> {
-    let body = read::parse(raw.body.expose())?;
+    let body = fields::parse(raw.body.expose())?;
     let address = |field: &str| {
         let text = body.get(field)?.as_str()?;
         check_url(text).ok().map(|_| text.to_owned())
     };
     let number = |field: &str, (usual, most): (f64, f64)| {
-        body.get(field).and_then(read::number).filter(|number| *number > 0.0).unwrap_or(usual).min(most)
+        body.get(field).and_then(fields::number).filter(|number| *number > 0.0).unwrap_or(usual).min(most)
     };
     let line = |text: &&str| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
     Some(DeviceAuthorization {
-        device_code: read::token(body.get("device_code").filter(|code| code.as_str() != Some(""))?)?,
+        device_code: fields::token(body.get("device_code").filter(|code| code.as_str() != Some(""))?)?,
         user_code: body.get("user_code").and_then(Value::as_str).filter(line)?.to_owned(),
         // Written before the RFC, some still say `url`.
         verification_uri: address("verification_uri").or_else(|| address("verification_url"))?,
         verification_uri_complete: address("verification_uri_complete")
             .or_else(|| address("verification_url_complete")),
-        expires_at: raw.received_at.plus_ms(read::whole(number("expires_in", LIFE) * 1000.0)),
-        interval_s: u32::try_from(read::whole(number("interval", INTERVAL).ceil())).ok()?,
+        expires_at: raw.received_at.plus_ms(fields::whole(number("expires_in", LIFE) * 1000.0)),
+        interval_s: u32::try_from(fields::whole(number("interval", INTERVAL).ceil())).ok()?,
     })
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Engine,
     catalogue::{ClientAuth, Entry, Pkce, RequestFormat, check_issuer, check_url},
-    read,
+    fields,
     request::{Method, Request},
     wire::{Refusal, Sent},
 };
@@ -87,7 +87,7 @@ impl Engine {
         if raw.status != 200 {
             return Err(format!("{address} answers with status {}", raw.status));
         }
-        match read::parse_json(raw.body.expose()) {
+        match fields::parse_json(raw.body.expose()) {
             Some(Value::Object(document)) => Ok(document),
             _ => Err(format!("{address} answers with something else than a JSON object")),
         }

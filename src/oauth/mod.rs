@@ -3,7 +3,7 @@
 //! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and no
 //! opinion on who may ask.
 //!
-//! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer means;
+//! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer means, out of its `fields`;
 //! `revoke`, `account`, `device` and `discovery` are the other things there are to ask.
 
 pub mod account;
@@ -11,6 +11,7 @@ mod address;
 pub mod catalogue;
 pub mod device;
 pub mod discovery;
+mod fields;
 pub mod pkce;
 mod post;
 mod read;

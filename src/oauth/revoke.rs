@@ -9,7 +9,7 @@ pub use super::catalogue::TokenHint;
 use super::{
     Engine,
     catalogue::{ClientAuth, RequestFormat, Resolved, Revoke, RevokeAuth, RevokeMethod, Success},
-    read, request,
+    fields, request,
     token::mask,
     wire::{Client, RawAnswer, Refusal, Sent},
 };
@@ -108,14 +108,14 @@ impl RevocationRequest {
     /// Why a request that came through did not work all the same, where the provider says so in the body.
     fn said_no(&self, raw: &RawAnswer) -> Option<String> {
         let success = self.success.as_ref()?;
-        let body = read::parse(raw.body.expose()).unwrap_or(Value::Null);
+        let body = fields::parse(raw.body.expose()).unwrap_or(Value::Null);
         let granted = body.pointer(&success.pointer) == Some(&success.equals);
         (!granted).then(|| error_code(raw).unwrap_or_else(|| "not_json".to_owned()))
     }
 }
 
 fn error_code(raw: &RawAnswer) -> Option<String> {
-    read::word(read::parse(raw.body.expose())?.pointer("/error")?.as_str()?)
+    fields::word(fields::parse(raw.body.expose())?.pointer("/error")?.as_str()?)
 }
 
 impl From<RevokeMethod> for request::Method {

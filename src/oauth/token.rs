@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::{
     Engine,
     catalogue::Resolved,
-    read,
+    fields,
     wire::{Answer, Ask, Client, RawAnswer, Sent},
 };
 use crate::domain::{Secret, Timestamp};
@@ -60,7 +60,7 @@ pub(super) fn mask(raw: &mut RawAnswer, secrets: &[&Secret]) {
             }
         }
     }
-    let body = match read::parse_json(raw.body.expose()) {
+    let body = match fields::parse_json(raw.body.expose()) {
         Some(mut value) => {
             mask_value(&mut value, &needles);
             value.to_string()

@@ -15,6 +15,7 @@ mod clock;
 mod customers;
 mod dialects;
 mod durability;
+mod engine;
 mod failures;
 mod flow_services;
 mod hostile;

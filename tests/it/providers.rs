@@ -1,6 +1,7 @@
 //! Providers: the catalogue, and the operator's own.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Server, profile_body};
 
@@ -66,4 +67,48 @@ async fn a_definition_with_faults_is_refused_at_the_field() {
     assert_eq!(long.expect(413)["message"], "The body is larger than 65536 bytes");
     let loopback = json!({"slug": "lo", "name": "Local", "token_url": "http://127.0.0.1:9/token"});
     admin.post(PROVIDERS, &loopback).await.expect(200);
+}
+
+/// A server that says of itself what its endpoints are, and the document that it says it with.
+async fn issuer() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let document = json!({
+        "issuer": url, "authorization_endpoint": format!("{url}/auth"), "token_endpoint": format!("{url}/token"),
+        "revocation_endpoint": format!("{url}/revoke"), "scopes_supported": ["openid", "other"],
+    })
+    .to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The head of a GET is short: it comes in one piece.
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(format!("{head}{document}").as_bytes()).await;
+        }
+    });
+    (url, task)
+}
+
+#[tokio::test]
+async fn an_issuer_is_enough_of_a_definition() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let (url, task) = issuer().await;
+    let given = json!({"slug": "acme", "name": "Acme", "issuer": url, "client_auth": "client_secret_post"});
+    let made = admin.post(PROVIDERS, &given).await.expect(200)["result"].clone();
+    assert_eq!(made["issuer"], url);
+    assert_eq!(made["token_url"], format!("{url}/token"));
+    assert_eq!(made["revoke_url"], format!("{url}/revoke"));
+    assert_eq!(made["default_scopes"], json!(["openid"]));
+    assert_eq!(made["client_auth"], "client_secret_post", "what is given goes before what is found");
+    task.abort();
+    let _ = task.await;
+    // Replaced by the same words, the issuer is asked again, and nobody is there any more.
+    let gone = admin.put(&format!("{PROVIDERS}/acme"), &given).await.expect(400);
+    assert!(gone["errors"]["issuer"][0].as_str().unwrap().contains("discovery document"), "{gone}");
+    let inside = json!({"slug": "in", "name": "Inside", "issuer": "https://10.0.0.1"});
+    let inside = admin.post(PROVIDERS, &inside).await.expect(400);
+    assert!(inside["errors"]["issuer"][0].as_str().unwrap().contains("private"), "{inside}");
+    let kept = admin.get(&format!("{PROVIDERS}/acme")).await.expect(200);
+    assert_eq!(kept["result"], made);
 }

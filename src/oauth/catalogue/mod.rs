@@ -15,10 +15,12 @@ use crate::domain::{
 mod check;
 mod definition;
 mod resolved;
+mod revoke;
 
 pub(super) use check::{check_issuer, check_url};
 pub use definition::Given;
 pub use resolved::{Replay, Resolved};
+pub use revoke::{Revoke, RevokeAuth, RevokeMethod, TokenHint};
 
 /// One provider.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and the names are of the wire")]
@@ -108,7 +110,8 @@ pub struct Entry {
     /// What an answer with status 200 must have to be a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Success>,
-    /// What the provider's own error codes mean, where they are not RFC 6749's or mean something else here.
+    /// What the provider's own error codes, or whole descriptions, mean where they are not RFC 6749's or mean something
+    /// else here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, Meaning>,
     /// Further fields of the answer to keep, by JSON pointer.
@@ -190,79 +193,6 @@ pub struct UserInfo {
     /// What stands before the token in the header `Authorization`, where it is neither `Bearer` nor as `api` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
-}
-
-/// How a token is revoked, where it is not as RFC 7009 §2.1 says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revoke {
-    /// The method.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub method: RevokeMethod,
-    /// How the request is written; `None`: as a form.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub format: RequestFormat,
-    /// Who shows itself.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub auth: RevokeAuth,
-    /// The name of the token in the body.
-    #[serde(default = "token", skip_serializing_if = "is_token")]
-    pub token_param: String,
-    /// Which tokens it takes; those that are not here die with the others, or by themselves.
-    #[serde(default = "both_tokens", skip_serializing_if = "is_both_tokens")]
-    pub tokens: Vec<TokenHint>,
-}
-
-impl Default for Revoke {
-    fn default() -> Self {
-        Self {
-            method: RevokeMethod::default(),
-            format: RequestFormat::default(),
-            auth: RevokeAuth::default(),
-            token_param: token(),
-            tokens: both_tokens(),
-        }
-    }
-}
-
-/// The method of a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RevokeMethod {
-    /// As RFC 7009 says.
-    #[default]
-    Post,
-    /// The token is a thing to be deleted.
-    Delete,
-}
-
-/// Who shows itself at a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevokeAuth {
-    /// The client, as at the token endpoint.
-    #[default]
-    Client,
-    /// The client, by HTTP Basic.
-    ClientSecretBasic,
-    /// The client, in the body.
-    ClientSecretPost,
-    /// The client's identifier alone.
-    ClientId,
-    /// Nobody: the token is enough.
-    None,
-    /// Whoever holds the token: it stands in the header as for the API, and not in the body.
-    Token,
-}
-
-/// Which token it is (RFC 7009 §2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenHint {
-    /// A refresh token.
-    Refresh,
-    /// An access token.
-    Access,
 }
 
 /// What an error code means.
@@ -456,18 +386,6 @@ fn authorization() -> String {
 }
 fn is_authorization(text: &str) -> bool {
     text == "Authorization"
-}
-fn token() -> String {
-    "token".to_owned()
-}
-fn is_token(text: &str) -> bool {
-    text == "token"
-}
-fn both_tokens() -> Vec<TokenHint> {
-    vec![TokenHint::Refresh, TokenHint::Access]
-}
-fn is_both_tokens(tokens: &[TokenHint]) -> bool {
-    tokens == [TokenHint::Refresh, TokenHint::Access]
 }
 fn bearer() -> String {
     "Bearer".to_owned()

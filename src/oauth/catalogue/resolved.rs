@@ -224,6 +224,15 @@ impl Resolved {
         self.entry.api.as_ref()
     }
 
+    /// Whether a callback that names this issuer, or none, can be this provider's (RFC 9207 §2.4).
+    pub fn takes_issuer(&self, said: Option<&str>) -> bool {
+        match (&self.entry.issuer, said) {
+            (Some(own), Some(said)) => own == said,
+            (Some(_), None) => !self.entry.iss_in_callback,
+            (None, _) => true,
+        }
+    }
+
     /// How often a refresh token may be sent.
     pub fn replay(&self) -> Replay {
         if !self.entry.rotates {
@@ -354,6 +363,22 @@ mod tests {
         assert_eq!(replay(r#","rotates":true"#), Replay::Once);
         assert_eq!(replay(r#","rotates":true,"replay_grace_s":30"#), Replay::Grace(Duration::from_secs(30)));
         assert_eq!(replay(r#","rotates":true,"retry_safe":true"#), Replay::UntilUsed);
+    }
+
+    #[test]
+    fn a_callback_of_another_issuer_is_not_the_providers() {
+        let provider = |more: &str| {
+            let json = format!(r#"{{"slug":"a","name":"A","token_url":"https://a.example/t"{more}}}"#);
+            resolve(&Entry::parse(&json).expect("a definition"), &[], &[]).expect("fits")
+        };
+        let (own, other) = (Some("https://a.example"), Some("https://b.example"));
+        let silent = provider("");
+        assert!(silent.takes_issuer(None) && silent.takes_issuer(other));
+        let known = provider(r#","issuer":"https://a.example""#);
+        assert!(known.takes_issuer(None) && known.takes_issuer(own) && !known.takes_issuer(other));
+        assert!(!known.takes_issuer(Some("https://a.example/")) && !known.takes_issuer(Some("")));
+        let strict = provider(r#","issuer":"https://a.example","iss_in_callback":true"#);
+        assert!(!strict.takes_issuer(None) && strict.takes_issuer(own));
     }
 
     /// Values that fit each built-in variable, for those without a default.

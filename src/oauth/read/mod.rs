@@ -4,34 +4,21 @@
 //! text. A provider that does one thing otherwise says so in its entry.
 
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::{
     catalogue::{AnswerField, Meaning, Resolved, TimeUnit},
+    fields::{MOST_LIFE, instant, is_empty, number, parse, scope, token, token_type, whole, word},
     transport,
     wire::{Answer, RawAnswer, Refusal, Sent, TokenSet},
 };
-use crate::domain::{Secret, Timestamp, grant::Blame};
+use crate::domain::{Timestamp, grant::Blame};
 
-/// The longest token, in bytes.
-const MOST_TOKEN: usize = 64 * 1024;
 /// The longest description, in characters.
 const MOST_DESCRIPTION: usize = 300;
-/// The longest error code, in characters.
-const MOST_CODE: usize = 64;
-/// The longest list of scopes, in bytes.
-const MOST_SCOPE: usize = 16 * 1024;
 /// The most bytes of one kept field, written as JSON, …
 const MOST_KEPT: usize = 4 * 1024;
 /// … and of all of them.
 const MOST_KEPT_TOGETHER: usize = 32 * 1024;
-/// Ten years in milliseconds: what claims to live longer lives so long.
-const MOST_LIFE: i64 = 10 * 365 * 86_400_000;
-/// A number from here on is an instant in milliseconds (1973); as seconds it would be past the year 5000.
-const MILLISECONDS_FROM: f64 = 1e11;
-/// By how much the provider's clock must be off before an instant it names is moved: `Date` has whole seconds, and the
-/// answer was under way.
-const SKEW_THAT_COUNTS: i64 = 30_000;
 
 impl Resolved {
     /// What an answer means. It never fails: what makes no sense is a [`Refusal`].
@@ -49,46 +36,12 @@ impl Resolved {
             };
         }
         let code = body.as_ref().and_then(|body| self.code(body, status));
-        let description = body.as_ref().and_then(|body| self.description(body));
-        let refusal = self.refusal(status, code, body.is_some());
-        Answer::Refused(Refusal { description, retry_after: raw.retry_after, ..refusal })
-    }
-
-    fn refusal(&self, status: u16, code: Option<String>, readable: bool) -> Refusal {
-        let own = code.as_ref().and_then(|code| self.entry().errors.get(code)).copied();
-        let word = code.as_deref().and_then(word);
-        let named = |blame, otherwise: &str| Refusal::new(blame, word.as_deref().unwrap_or(otherwise));
-        let by_status = format!("http_{status}");
-        match status {
-            300..400 => Refusal::new(Blame::Provider, "redirect"),
-            429 => match word.as_deref() {
-                Some("slow_down") => named(Blame::Provider, ""),
-                _ => Refusal::new(Blame::Provider, "rate_limited"),
-            },
-            // What the entry knows is meant even where the status says that something broke.
-            _ if own.is_some() => named(own.map_or(Blame::Provider, Blame::from), &by_status),
-            200..300 if !readable => Refusal::new(Blame::Provider, "not_json").unclear(true),
-            200..300 => match word.as_deref() {
-                Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
-                None => Refusal::new(Blame::Provider, "no_access_token").unclear(true),
-            },
-            // RFC 6749 §5.2 has this status for clients that are turned down; "unauthorized" says no more than it does.
-            401 => match word.as_deref() {
-                None | Some("access_denied") => named(Blame::App, &by_status),
-                Some(word) if word.eq_ignore_ascii_case("unauthorized") => named(Blame::App, ""),
-                Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
-            },
-            400..500 => {
-                let meaning = word.as_deref().and_then(usual);
-                named(meaning.map_or(Blame::Provider, Blame::from), &by_status)
-            }
-            // Whoever says "not now" has not begun; anything else may have broken after the work was done. Words that no
-            // standard has say less than the status.
-            _ => {
-                let word = word.as_deref().filter(|word| usual(word) == Some(Meaning::Provider));
-                Refusal::new(Blame::Provider, word.unwrap_or(&by_status)).unclear(status != 503)
-            }
-        }
+        let said = body.as_ref().and_then(|body| self.description(body));
+        // A description says more than a code that stands for many things.
+        let errors = &self.entry().errors;
+        let own = said.and_then(|said| errors.get(said.trim())).or_else(|| errors.get(code.as_ref()?)).copied();
+        let refusal = refusal(status, code, own, body.is_some());
+        Answer::Refused(Refusal { description: said.and_then(line), retry_after: raw.retry_after, ..refusal })
     }
 
     /// Whether the answer has what the entry wants of a success.
@@ -204,7 +157,8 @@ impl Resolved {
         })
     }
 
-    fn description(&self, body: &Value) -> Option<String> {
+    /// The provider's own words, as they are.
+    fn description<'a>(&self, body: &'a Value) -> Option<&'a str> {
         const ELSEWHERE: &[&str] = &[
             "/error/message",
             "/message",
@@ -216,16 +170,57 @@ impl Resolved {
         ];
         let mut pointers = self.pointers(AnswerField::ErrorDescription);
         pointers.extend(ELSEWHERE);
-        let text = pointers.into_iter().find_map(|pointer| body.pointer(pointer)?.as_str())?;
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let line = line.trim();
-        if line.is_empty() {
-            return None;
+        pointers.into_iter().find_map(|pointer| body.pointer(pointer)?.as_str())
+    }
+}
+
+/// Words as they can be shown: one line, not long.
+fn line(text: &str) -> Option<String> {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line.trim();
+    if line.is_empty() {
+        return None;
+    }
+    Some(match line.char_indices().nth(MOST_DESCRIPTION) {
+        Some((at, _)) => format!("{}…", line[..at].trim_end()),
+        None => line.to_owned(),
+    })
+}
+
+/// Why there are no tokens: `own` is what the entry knows of the error, `readable` whether the body has fields at all.
+fn refusal(status: u16, code: Option<String>, own: Option<Meaning>, readable: bool) -> Refusal {
+    let word = code.as_deref().and_then(word);
+    let named = |blame, otherwise: &str| Refusal::new(blame, word.as_deref().unwrap_or(otherwise));
+    let by_status = format!("http_{status}");
+    match status {
+        300..400 => Refusal::new(Blame::Provider, "redirect"),
+        429 => match word.as_deref() {
+            Some("slow_down") => named(Blame::Provider, ""),
+            _ => Refusal::new(Blame::Provider, "rate_limited"),
+        },
+        // What the entry knows is meant even where the status says that something broke.
+        _ if own.is_some() => named(own.map_or(Blame::Provider, Blame::from), &by_status),
+        200..300 if !readable => Refusal::new(Blame::Provider, "not_json").unclear(true),
+        200..300 => match word.as_deref() {
+            Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
+            None => Refusal::new(Blame::Provider, "no_access_token").unclear(true),
+        },
+        // RFC 6749 §5.2 has this status for clients that are turned down; "unauthorized" says no more than it does.
+        401 => match word.as_deref() {
+            None | Some("access_denied") => named(Blame::App, &by_status),
+            Some(word) if word.eq_ignore_ascii_case("unauthorized") => named(Blame::App, ""),
+            Some(word) => named(usual(word).map_or(Blame::Provider, Blame::from), ""),
+        },
+        400..500 => {
+            let meaning = word.as_deref().and_then(usual);
+            named(meaning.map_or(Blame::Provider, Blame::from), &by_status)
         }
-        Some(match line.char_indices().nth(MOST_DESCRIPTION) {
-            Some((at, _)) => format!("{}…", line[..at].trim_end()),
-            None => line.to_owned(),
-        })
+        // Whoever says "not now" has not begun; anything else may have broken after the work was done. Words that no
+        // standard has say less than the status.
+        _ => {
+            let word = word.as_deref().filter(|word| usual(word) == Some(Meaning::Provider));
+            Refusal::new(Blame::Provider, word.unwrap_or(&by_status)).unclear(status != 503)
+        }
     }
 }
 
@@ -292,94 +287,5 @@ fn usual(code: &str) -> Option<Meaning> {
     })
 }
 
-/// A code in the usual form: a short word. Spaces become underscores; what is longer, or prose, is no code.
-pub(super) fn word(code: &str) -> Option<String> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let word: String = code.chars().map(|c| if c == ' ' { '_' } else { c }).collect();
-    (!word.is_empty() && word.len() <= MOST_CODE && word.chars().all(fine)).then_some(word)
-}
-
-/// The fields of a body: JSON, or a form. `None`: neither.
-pub(super) fn parse(body: &str) -> Option<Value> {
-    let body = body.trim_start_matches('\u{feff}').trim();
-    if let Some(value) = parse_json(body) {
-        return Some(value);
-    }
-    let (name, _) = body.split_once('=')?;
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(fine) || body.contains(|c: char| c.is_whitespace() || c == '<') {
-        return None;
-    }
-    let fields = form_urlencoded::parse(body.as_bytes()).map(|(name, value)| (name.into_owned(), value.into()));
-    Some(Value::Object(fields.collect()))
-}
-
-/// A body that is a JSON object or array.
-pub(super) fn parse_json(body: &str) -> Option<Value> {
-    let body = body.trim_start_matches('\u{feff}').trim();
-    serde_json::from_str(body).ok().filter(|value: &Value| value.is_object() || value.is_array())
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_str() == Some("")
-}
-
-/// A token that can stand in a header; `None`: it cannot.
-pub(super) fn token(value: &Value) -> Option<Secret> {
-    let text = value.as_str()?;
-    (text.len() <= MOST_TOKEN && !text.chars().any(char::is_control)).then(|| Secret::new(text))
-}
-
-/// The type as written, but `Bearer`, whose case nobody agrees on (RFC 6750 §2.1), in one way. What is no token type
-/// counts as not said.
-fn token_type(value: &Value) -> String {
-    match value.as_str() {
-        Some(text)
-            if !text.eq_ignore_ascii_case("bearer")
-                && (1..=64).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) =>
-        {
-            text.to_owned()
-        }
-        _ => "Bearer".to_owned(),
-    }
-}
-
-fn scope(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-        _ => return None,
-    };
-    (!text.is_empty() && text.len() <= MOST_SCOPE && !text.chars().any(char::is_control)).then_some(text)
-}
-
-/// A number, or a text that is one.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    (!number.is_nan()).then_some(number)
-}
-
-/// Without the fraction; what is too large is the largest.
-#[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
-pub(super) fn whole(number: f64) -> i64 {
-    number as i64
-}
-
-/// An instant: seconds or milliseconds since 1970 as number or text, or RFC 3339. It is the provider's clock that says it;
-/// where that is known to be off, ours is meant.
-fn instant(value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
-    let at = match number(value) {
-        Some(number) if number < 0.0 => return None,
-        Some(number) if number < MILLISECONDS_FROM => whole(number * 1000.0),
-        Some(number) => whole(number),
-        None => value.as_str()?.trim().parse::<jiff::Timestamp>().ok()?.as_millisecond(),
-    };
-    let skew = raw.skew_ms().filter(|skew| skew.saturating_abs() > SKEW_THAT_COUNTS).unwrap_or(0);
-    let end = at.saturating_sub(skew);
-    Some(Timestamp(end.clamp(0, raw.received_at.0.saturating_add(MOST_LIFE))))
-}
+#[cfg(test)]
+mod tests;

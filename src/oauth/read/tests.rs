@@ -1,0 +1,323 @@
+//! Answers as they come, and what they mean.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    domain::Secret,
+    oauth::{catalogue::Entry, fields::MOST_TOKEN, token::mask},
+};
+
+/// When every answer of these tests was here: 2026-01-01T00:00:00Z.
+const HERE: i64 = 1_767_225_600_000;
+const YEAR: i64 = 365 * 86_400_000;
+
+fn provider(more: &str) -> Resolved {
+    let json = format!(r#"{{"slug":"a","name":"A","token_url":"https://a.example/t"{more}}}"#);
+    let entry = Entry::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+    entry.resolve(&BTreeMap::new(), &BTreeMap::new()).expect("no blanks")
+}
+
+fn raw(status: u16, body: &str) -> RawAnswer {
+    RawAnswer {
+        status,
+        content_type: None,
+        date: None,
+        retry_after: None,
+        received_at: Timestamp(HERE),
+        body: Secret::new(body),
+    }
+}
+
+fn tokens(provider: &Resolved, body: &str) -> TokenSet {
+    match provider.read(&raw(200, body)) {
+        Answer::Tokens(tokens) => tokens,
+        Answer::Refused(refusal) => panic!("{body}: {refusal:?}"),
+    }
+}
+
+fn refusal(provider: &Resolved, status: u16, body: &str) -> Refusal {
+    match provider.read(&raw(status, body)) {
+        Answer::Refused(refusal) => refusal,
+        Answer::Tokens(_) => panic!("{status} {body} brings tokens"),
+    }
+}
+
+#[test]
+fn tokens_are_found_where_the_entry_says_and_as_providers_write_them() {
+    let usual = provider("");
+    let plain = tokens(&usual, r#" {"access_token":"A","refresh_token":"R","token_type":"bearer","scope":"a b"}"#);
+    assert_eq!(plain.access.expose(), "A");
+    assert_eq!(plain.refresh.as_ref().map(Secret::expose), Some("R"));
+    assert_eq!((plain.token_type.as_str(), plain.scope.as_deref()), ("Bearer", Some("a b")));
+    assert_eq!((plain.expires_at, plain.refresh_expires_at), (None, None));
+    let form = tokens(&usual, "access_token=A%2B1&scope=repo%2Cgist&token_type=mac&expires_in=10");
+    assert_eq!(form.access.expose(), "A+1");
+    assert_eq!((form.token_type.as_str(), form.scope.as_deref()), ("mac", Some("repo,gist")));
+    assert_eq!(form.expires_at, Some(Timestamp(HERE + 10_000)));
+    let marked = tokens(&usual, "\u{feff}{\"access_token\":\"A\",\"refresh_token\":\"\",\"scope\":[\"a\",\"b\"]}");
+    assert!(marked.refresh.is_none());
+    assert_eq!(marked.scope.as_deref(), Some("a b"));
+    // A token is worth more than an odd field beside it.
+    assert_eq!(tokens(&usual, r#"{"access_token":"A","error":"","token_type":5,"scope":7}"#).token_type, "Bearer");
+    let deep = provider(
+        r#","answer":{"access_token":"/authed_user/access_token","scope":"/authed_user/scope"},
+        "keep":{"team":"/team/id","none":"/none","null":"/null","big":"/big"}"#,
+    );
+    let big = "x".repeat(5000);
+    let found = tokens(
+        &deep,
+        &format!(r#"{{"authed_user":{{"access_token":"A","scope":"s"}},"team":{{"id":7}},"null":null,"big":"{big}"}}"#),
+    );
+    assert_eq!((found.access.expose(), found.scope.as_deref()), ("A", Some("s")));
+    assert_eq!(Value::Object(found.extra).to_string(), r#"{"team":7}"#);
+}
+
+#[test]
+fn the_end_of_a_token_is_an_instant_however_it_is_written() {
+    let (usual, ms) = (provider(""), provider(r#","expires_in_unit":"ms""#));
+    let lasting = provider(r#","default_lifetime_s":7200"#);
+    let never = provider(r#","answer":{"expires_in":"/never"}"#);
+    let end = |provider: &Resolved, fields: &str| {
+        tokens(provider, &format!(r#"{{"access_token":"A"{fields}}}"#)).expires_at.map(|end| end.0 - HERE)
+    };
+    for (provider, fields, wanted) in [
+        (&usual, r#","expires_in":3600"#, Some(3_600_000)),
+        (&usual, r#","expires_in":"3600""#, Some(3_600_000)),
+        (&usual, r#","expires_in":" 3600 ""#, Some(3_600_000)),
+        (&usual, r#","expires_in":3599.5"#, Some(3_599_500)),
+        (&usual, r#","expires_in":"3.6e3""#, Some(3_600_000)),
+        (&usual, r#","expires_in":0"#, Some(0)),
+        (&usual, r#","expires_in":-1"#, None),
+        (&usual, r#","expires_in":"-1""#, None),
+        (&usual, r#","expires_in":1e99"#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":"1e99""#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":"1e999""#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":18446744073709551615"#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":"NaN""#, None),
+        (&usual, r#","expires_in":"inf""#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":null"#, None),
+        (&usual, r#","expires_in":true"#, None),
+        (&usual, r#","expires_in":"soon""#, None),
+        (&usual, r#","expires_in":{}"#, None),
+        (&usual, "", None),
+        (&ms, r#","expires_in":3600000"#, Some(3_600_000)),
+        (&lasting, "", Some(7_200_000)),
+        (&lasting, r#","expires_in":null"#, Some(7_200_000)),
+        (&lasting, r#","expires_in":-5"#, Some(7_200_000)),
+        (&lasting, r#","expires_in":60"#, Some(60_000)),
+        (&never, r#","expires_in":0"#, None),
+        (&never, r#","expires_in":0,"expires_at":1767229200"#, None),
+        (&usual, r#","expires_at":1767229200"#, Some(3_600_000)),
+        (&usual, r#","expires_at":"1767229200""#, Some(3_600_000)),
+        (&usual, r#","expires_at":1767229200000"#, Some(3_600_000)),
+        (&usual, r#","expires_at":"2026-01-01T01:00:00Z""#, Some(3_600_000)),
+        (&usual, r#","expires_at":"2026-01-01T02:00:00+01:00""#, Some(3_600_000)),
+        (&usual, r#","expires_at":"tomorrow""#, None),
+        (&usual, r#","expires_at":-1"#, None),
+        (&usual, r#","expires_at":1e300"#, Some(10 * YEAR)),
+        (&usual, r#","expires_in":60,"expires_at":1767229200"#, Some(60_000)),
+    ] {
+        assert_eq!(end(provider, fields), wanted, "{fields}");
+    }
+    let absolute = provider(r#","answer":{"expires_at":"/ends"}"#);
+    assert_eq!(end(&absolute, r#","expires_in":60,"ends":1767229200"#), Some(3_600_000));
+}
+
+#[test]
+fn the_end_of_a_refresh_token_has_many_names_and_zero_is_none() {
+    let end = |provider: &Resolved, fields: &str| {
+        tokens(provider, &format!(r#"{{"access_token":"A"{fields}}}"#)).refresh_expires_at.map(|end| end.0 - HERE)
+    };
+    let usual = provider("");
+    for fields in [
+        r#","refresh_token_expires_in":60"#,
+        r#","refresh_expires_in":"60""#,
+        r#","refresh_token_expires_at":1767225660"#,
+    ] {
+        assert_eq!(end(&usual, fields), Some(60_000), "{fields}");
+    }
+    for fields in ["", r#","refresh_expires_in":0"#, r#","refresh_expires_in":-1"#] {
+        assert_eq!(end(&usual, fields), None, "{fields}");
+    }
+    let own = provider(r#","answer":{"refresh_expires_in":"/x_refresh_token_expires_in"}"#);
+    assert_eq!(end(&own, r#","x_refresh_token_expires_in":60,"refresh_expires_in":1"#), Some(60_000));
+}
+
+#[test]
+fn an_instant_of_a_clock_that_is_off_is_moved_to_ours() {
+    let hour_ahead = RawAnswer {
+        date: Some(Timestamp(HERE + 3_600_000)),
+        ..raw(200, r#"{"access_token":"A","expires_at":1767232800}"#)
+    };
+    assert_eq!(hour_ahead.skew_ms(), Some(3_600_000));
+    match provider("").read(&hour_ahead) {
+        Answer::Tokens(tokens) => assert_eq!(tokens.expires_at, Some(Timestamp(HERE + 3_600_000))),
+        Answer::Refused(refusal) => panic!("{refusal:?}"),
+    }
+    let same_second = RawAnswer { received_at: Timestamp(HERE + 999), date: Some(Timestamp(HERE)), ..raw(200, "") };
+    assert_eq!(same_second.skew_ms(), Some(0));
+    assert_eq!(raw(200, "").skew_ms(), None);
+    // A clock before 1970 is no reason to fall over.
+    let long_ago =
+        RawAnswer { received_at: Timestamp(-20 * YEAR), ..raw(200, r#"{"access_token":"A","expires_at":0}"#) };
+    assert!(matches!(provider("").read(&long_ago), Answer::Tokens(_)));
+}
+
+#[test]
+fn blame_is_placed_where_it_belongs() {
+    use Blame::{App, Grant, Provider};
+    let usual = provider("");
+    let slack = provider(
+        r#","success":{"pointer":"/ok","equals":true},"errors":{"invalid_refresh_token":"grant","bad_client":"app",
+        "Access Denied":"provider"}"#,
+    );
+    for (provider, status, body, blame, error, unclear) in [
+        (&usual, 400, r#"{"error":"invalid_grant"}"#, Grant, "invalid_grant", false),
+        (&usual, 400, "error=invalid_grant&error_description=gone", Grant, "invalid_grant", false),
+        (&usual, 400, r#"{"error":"invalid_client"}"#, App, "invalid_client", false),
+        (&usual, 401, r#"{"error":"invalid_client"}"#, App, "invalid_client", false),
+        (&usual, 401, r#"{"error":"invalid_grant"}"#, Grant, "invalid_grant", false),
+        (&usual, 401, r#"{"error":"access_denied"}"#, App, "access_denied", false),
+        (&usual, 401, r#"{"error":"Unauthorized"}"#, App, "Unauthorized", false),
+        (&usual, 401, r#"{"error":"session_limit"}"#, Provider, "session_limit", false),
+        (&usual, 401, "", App, "http_401", false),
+        (&usual, 401, "<html>who are you</html>", App, "http_401", false),
+        (&usual, 400, r#"{"error":"unauthorized_client"}"#, App, "unauthorized_client", false),
+        (&usual, 400, r#"{"error":"access_denied"}"#, Grant, "access_denied", false),
+        (&usual, 400, r#"{"error":"expired_token"}"#, Grant, "expired_token", false),
+        (&usual, 400, r#"{"error":"authorization_pending"}"#, Provider, "authorization_pending", false),
+        (&usual, 429, r#"{"error":"slow_down"}"#, Provider, "slow_down", false),
+        (&usual, 400, r#"{"error":"invalid_request"}"#, Provider, "invalid_request", false),
+        (&usual, 400, r#"{"error":"something new"}"#, Provider, "something_new", false),
+        (&usual, 400, r#"{"error":{"code":190,"type":"OAuthException"}}"#, Provider, "OAuthException", false),
+        (&usual, 400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, Provider, "BAD_REFRESH_TOKEN", false),
+        (&usual, 400, r#"{"error":"<script>alert(1)</script>"}"#, Provider, "http_400", false),
+        (&usual, 403, "<html>", Provider, "http_403", false),
+        (&usual, 404, "", Provider, "http_404", false),
+        (&usual, 429, "", Provider, "rate_limited", false),
+        (&usual, 429, r#"{"error":"invalid_grant"}"#, Provider, "rate_limited", false),
+        (&usual, 302, r#"{"error":"invalid_grant"}"#, Provider, "redirect", false),
+        (&usual, 500, "", Provider, "http_500", true),
+        (&usual, 500, r#"{"error":"invalid_grant"}"#, Provider, "http_500", true),
+        (&usual, 500, r#"{"error":"server_error"}"#, Provider, "server_error", true),
+        (&usual, 502, "<html>", Provider, "http_502", true),
+        (&usual, 503, "", Provider, "http_503", false),
+        (&usual, 200, r#"{"error":"bad_verification_code"}"#, Provider, "bad_verification_code", false),
+        (&usual, 200, r#"{"error":"invalid_grant"}"#, Grant, "invalid_grant", false),
+        (&usual, 200, "error=invalid_client", App, "invalid_client", false),
+        (&usual, 200, "<html>signed out</html>", Provider, "not_json", true),
+        (&usual, 200, "", Provider, "not_json", true),
+        (&usual, 200, "\"text\"", Provider, "not_json", true),
+        (&usual, 200, r#"{"access_token":"A"#, Provider, "not_json", true),
+        (&usual, 200, "{}", Provider, "no_access_token", true),
+        (&usual, 200, "[]", Provider, "no_access_token", true),
+        (&usual, 200, r#"{"access_token":null}"#, Provider, "no_access_token", true),
+        (&usual, 200, r#"{"access_token":""}"#, Provider, "no_access_token", true),
+        (&usual, 200, r#"{"access_token":5}"#, Provider, "malformed_token", true),
+        (&usual, 200, r#"{"access_token":"a\nb"}"#, Provider, "malformed_token", true),
+        (&usual, 200, r#"{"access_token":"a","refresh_token":"\u0000"}"#, Provider, "malformed_token", true),
+        (&slack, 200, r#"{"ok":false,"error":"invalid_refresh_token"}"#, Grant, "invalid_refresh_token", false),
+        (&slack, 200, r#"{"ok":false,"error":"bad_client"}"#, App, "bad_client", false),
+        (&slack, 200, r#"{"ok":false,"error":"internal"}"#, Provider, "internal", false),
+        (&slack, 200, r#"{"ok":false,"access_token":"A"}"#, Provider, "no_access_token", true),
+        (&slack, 400, r#"{"error":"Access Denied"}"#, Provider, "Access_Denied", false),
+        (&slack, 500, r#"{"error":"invalid_refresh_token"}"#, Grant, "invalid_refresh_token", false),
+    ] {
+        let refusal = refusal(provider, status, body);
+        let found = (refusal.blame, refusal.error.as_str(), refusal.unclear);
+        assert_eq!(found, (blame, error, unclear), "{status} {body}");
+    }
+    // A description that the entry knows says more than the code.
+    let zoom = provider(r#","answer":{"error_description":"/reason"},"errors":{"Invalid Token!":"grant"}"#);
+    let gone = refusal(&zoom, 401, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#);
+    assert_eq!((gone.blame, gone.error.as_str()), (Blame::Grant, "invalid_request"));
+    assert_eq!(refusal(&zoom, 401, r#"{"reason":"no","error":"invalid_client"}"#).blame, Blame::App);
+    let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(MOST_TOKEN + 1));
+    assert_eq!(refusal(&usual, 200, &long).error, "malformed_token");
+}
+
+#[test]
+fn what_the_provider_wants_and_says_is_kept_within_bounds() {
+    let usual = provider("");
+    let busy = RawAnswer { retry_after: Some(Duration::from_secs(7)), ..raw(429, "") };
+    match usual.read(&busy) {
+        Answer::Refused(refusal) => assert_eq!(refusal.retry_after, Some(Duration::from_secs(7))),
+        Answer::Tokens(_) => panic!("tokens"),
+    }
+    let said = |description: &str| {
+        let body = serde_json::json!({"error": "invalid_grant", "error_description": description});
+        refusal(&usual, 400, &body.to_string()).description
+    };
+    assert_eq!(said("Token\r\nrevoked").as_deref(), Some("Token  revoked"));
+    assert_eq!(said("\n"), None);
+    let long = said(&"é".repeat(400)).expect("a description");
+    assert_eq!(long.chars().count(), MOST_DESCRIPTION + 1);
+    let elsewhere = refusal(&usual, 400, r#"{"error":{"message":"in here","code":"x"}}"#);
+    assert_eq!((elsewhere.error.as_str(), elsewhere.description.as_deref()), ("x", Some("in here")));
+}
+
+#[test]
+fn what_never_came_back_is_the_networks_fault() {
+    let blame = |sent: Sent| {
+        let refusal = Refusal::of_sent(&sent);
+        (refusal.blame, refusal.error, refusal.unclear)
+    };
+    let network = |error: &str, unclear| (Blame::Network, error.to_owned(), unclear);
+    assert_eq!(blame(Sent::NotSent("refused".to_owned())), network("unreachable", false));
+    assert_eq!(blame(Sent::Unclear("timeout".to_owned())), network("timeout", true));
+    assert_eq!(blame(Sent::Unclear("too large".to_owned())), network("too_large", true));
+    assert_eq!(blame(Sent::Unclear("reset".to_owned())), network("cut_off", true));
+}
+
+#[test]
+fn what_we_sent_is_masked_in_every_form_it_may_come_back_in() {
+    let secret = Secret::new("PLANTED a/b+\"c");
+    for body in [
+        r#"{"error_description":"no PLANTED a\/b+\"c here"}"#,
+        r#"{"error_description":"no \u0050LANTED a/b+\"c here"}"#,
+        r#"{"x":[{"PLANTED a/b+\"c":"PLANTED a/b+\"c"}]}"#,
+        "error_description=no+PLANTED+a%2Fb%2B%22c+here",
+        "<p>PLANTED a/b+\"c</p>",
+    ] {
+        let mut answer = raw(400, body);
+        mask(&mut answer, &[&secret, &Secret::new("abc")]);
+        let masked = answer.body.expose();
+        assert!(masked.contains("[redacted]") && !masked.contains("PLANTED"), "{body}: {masked}");
+    }
+    let mut answer = raw(400, r#"{"error":"abc","error_description":"Bearer tok_1"}"#);
+    mask(&mut answer, &[&Secret::new("abc"), &Secret::new("Bearer tok_1")]);
+    assert_eq!(answer.body.expose(), r#"{"error":"abc","error_description":"[redacted]"}"#);
+}
+
+proptest! {
+    #[test]
+    fn reading_never_panics_whatever_comes(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let _ = provider(r#","success":{"pointer":"/ok","equals":true}"#).read(&raw(status, &body));
+        let _ = provider("").read(&raw(200, &body));
+    }
+
+    #[test]
+    fn reading_never_panics_whatever_the_fields_hold(
+        expires in any::<f64>(),
+        at in "[-+0-9eE.:TZ]{0,30}",
+        text in "\\PC{0,80}",
+        date in any::<i64>(),
+        here in any::<i64>(),
+    ) {
+        let body = serde_json::json!({
+            "access_token": text, "refresh_token": text, "scope": [text, 1], "token_type": text, "expires_in": expires,
+            "expires_at": at, "refresh_expires_in": at, "error": {"code": text}, "error_description": text,
+        });
+        for status in [200, 400, 401, 500] {
+            let mut answer = raw(status, &body.to_string());
+            answer.date = Some(Timestamp(date));
+            answer.received_at = Timestamp(here);
+            let _ = provider(r#","keep":{"all":"/scope"},"default_lifetime_s":315360000"#).read(&answer);
+            let _ = provider(r#","answer":{"expires_at":"/expires_at"}"#).read(&answer);
+        }
+    }
+}
