@@ -108,8 +108,7 @@ pub fn set_hash(tx: &Tx<'_>, id: i64, hash: &[u8; 32]) -> Result<()> {
 /// The link with this id that has not ended, with its hash.
 pub fn find(read: &Read<'_>, id: i64) -> Result<Option<(Link, Vec<u8>)>> {
     let sql = format!("{SELECT} WHERE id = ?1 AND expires_at > ?2");
-    let found =
-        read.conn.prepare_cached(&sql)?.query_row(params![id, read.now.0], |row| Ok((link(row)?, row.get(7)?)));
+    let found = read.conn.prepare_cached(&sql)?.query_row(params![id, read.now.0], |row| Ok((link(row)?, row.get(7)?)));
     Ok(found.optional()?)
 }
 
@@ -122,10 +121,8 @@ pub fn find_begun(read: &Read<'_>, id: i64) -> Result<Option<Link>> {
 /// `Internal` when they do not open.
 pub fn input(read: &Read<'_>, id: i64) -> Result<Option<Secret>> {
     let sql = "SELECT input_key_id, input_sealed FROM connect_links WHERE id = ?1 AND input_sealed IS NOT NULL";
-    let found = read
-        .conn
-        .prepare_cached(sql)?
-        .query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
+    let found =
+        read.conn.prepare_cached(sql)?.query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? }));
     let Some(sealed) = found.optional()? else { return Ok(None) };
     read.sealer.open(INPUT, &id.to_string(), &sealed).map(Some)
 }

@@ -141,9 +141,10 @@ pub fn find(read: &Read<'_>, connection_id: i64) -> Result<Option<Waiting>> {
 /// How the one of a connection stands.
 pub fn standing(read: &Read<'_>, connection_id: i64) -> Result<Option<Standing>> {
     let sql = "SELECT expires_at, result FROM device_authorizations WHERE connection_id = ?1";
-    let found = read.conn.prepare_cached(sql)?.query_row([connection_id], |row| {
-        Ok(Standing { expires_at: Timestamp(row.get(0)?), result: row.get(1)? })
-    });
+    let found = read
+        .conn
+        .prepare_cached(sql)?
+        .query_row([connection_id], |row| Ok(Standing { expires_at: Timestamp(row.get(0)?), result: row.get(1)? }));
     Ok(found.optional()?)
 }
 

@@ -20,6 +20,7 @@ mod failures;
 mod flow_services;
 mod hostile;
 mod layering;
+mod like;
 mod oidc;
 mod profiles;
 mod providers;
