@@ -111,6 +111,13 @@ pub const SETTINGS: &[Setting] = &[
                not asked, whatever name it has.",
     },
     Setting {
+        key: "return-urls",
+        value: "URLS",
+        default: None,
+        help: "Where browsers may be sent once an account is connected: URLs with commas between, each for what lies at it \
+               and below it.",
+    },
+    Setting {
         key: "access-token-life",
         value: "SECONDS",
         default: Some("3600"),
@@ -224,6 +231,8 @@ pub struct Config {
     pub flow_services: bool,
     /// Whether providers may be at private addresses.
     pub allow_private: bool,
+    /// Where browsers may be sent once an account is connected.
+    pub return_urls: Vec<String>,
     /// Seconds.
     pub access_token_life_s: u32,
     /// Bytes.
@@ -366,6 +375,9 @@ impl Values {
             key_file: self.text("key-file").map(PathBuf::from),
             flow_services: self.need("flow-services", "true or false", flag)?,
             allow_private: self.need("allow-private", "true or false", flag)?,
+            return_urls: self
+                .read("return-urls", "a list of http or https URLs with commas between", urls)?
+                .unwrap_or_default(),
             access_token_life_s: self.need("access-token-life", "a number from 60 to 86400", |text| {
                 within(60, 86_400)(text).and_then(|n| n.try_into().ok())
             })?,
@@ -398,6 +410,15 @@ fn public_url(text: &str) -> Option<String> {
         && url.username().is_empty()
         && url.password().is_none();
     plain.then(|| url.origin().ascii_serialization())
+}
+
+fn urls(text: &str) -> Option<Vec<String>> {
+    text.split(',')
+        .map(|part| {
+            let url = url::Url::parse(part.trim()).ok()?;
+            (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| url.to_string())
+        })
+        .collect()
 }
 
 fn networks(text: &str) -> Option<Vec<Network>> {

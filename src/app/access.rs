@@ -219,6 +219,11 @@ impl App {
         Ok(user)
     }
 
+    /// Whoever asks, with the right to have a link made for a connection that the caller may use.
+    pub(super) fn link_maker(caller: &Caller) -> Caller {
+        Caller { scopes: Scopes::of(&[Scope::ConnectionsWrite]), ..caller.clone() }
+    }
+
     /// The machine itself: what the first run does, without anybody having logged in.
     pub fn machine(&self, request_id: &str) -> Caller {
         Caller::of_machine(Origin { request_id: request_id.to_owned(), address: IpAddr::from([127, 0, 0, 1]) })
@@ -269,6 +274,7 @@ mod tests {
             allow_private: false,
             access_token_life_s: 60,
             most_upload: 1,
+            return_urls: Vec::new(),
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");

@@ -4,15 +4,26 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{App, SecretsMode, access::Caller, providers};
+use serde_json::{Map, Value};
+
+use super::{
+    App, SecretsMode,
+    access::Caller,
+    provider_check::{self, Checked, Finding, Verdict},
+    providers,
+    registration::strings,
+};
 use crate::{
     domain::{
-        Error, Noun, Outage, Result,
-        connection::{Filter, Status},
-        profile::SecretKind,
+        Error, Fault, Noun, Outage, Result, Secret, Timestamp,
+        connection::{Connection, Filter, Status},
+        grant::Blame,
+        profile::{Profile, SecretKind},
+        provider::Provider,
         user::Scope,
     },
-    store::{self, seal::KeyList},
+    oauth::catalogue::{ClientAuth, Entry},
+    store::{self, Read, seal::KeyList},
 };
 
 pub use crate::oauth::Reach;
@@ -22,6 +33,8 @@ use crate::oauth::Whose;
 const PARALLEL: usize = 8;
 /// How long all of them together may take.
 const KNOCKING: Duration = Duration::from_mins(1);
+/// How long all trials of client ids and secrets together may take.
+const TRYING: Duration = Duration::from_mins(2);
 /// The header by which a setup check knows its own request again.
 pub const PROBE_HEADER: &str = "grantry-probe";
 /// The header in which `/livez` tells a setup check under which host it was asked.
@@ -32,16 +45,15 @@ pub const SEEN_HOST_HEADER: &str = "grantry-seen-host";
 pub struct ConnectorReport {
     /// Its configurations, by id.
     pub configurations: Vec<ConfigurationReport>,
-    /// What its token endpoints answer, by address.
+    /// What its token and authorization endpoints answer, by address.
     pub endpoints: Vec<(String, Reach)>,
 }
 
 impl ConnectorReport {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, as far as anybody can tell.
     pub fn is_fine(&self) -> bool {
-        self.configurations.iter().all(|c| {
-            c.secret == SecretState::Usable && c.missing_parameters.is_empty() && c.lost_connections.is_empty()
-        }) && self.endpoints.iter().all(|(_, reach)| answers_well(reach))
+        self.configurations.iter().all(ConfigurationReport::is_fine)
+            && self.endpoints.iter().all(|(_, reach)| answers_well(reach))
     }
 }
 
@@ -54,10 +66,86 @@ pub struct ConfigurationReport {
     pub secret: SecretState,
     /// Parameters without which nobody can connect, where its provider has no fixed endpoints.
     pub missing_parameters: Vec<String>,
+    /// What else is wrong with its parameters.
+    pub faults: Vec<Fault>,
     /// How many connections it has.
     pub connections: usize,
     /// Those whose grant is lost, with their owners.
     pub lost_connections: Vec<(String, String)>,
+    /// Those with something else the matter.
+    pub ailing: Vec<Ailing>,
+    /// What the provider says to its client id and secret.
+    pub tried: Tried,
+}
+
+impl ConfigurationReport {
+    fn is_fine(&self) -> bool {
+        self.secret == SecretState::Usable
+            && self.missing_parameters.is_empty()
+            && self.faults.is_empty()
+            && self.lost_connections.is_empty()
+            && self.ailing.is_empty()
+            && match &self.tried {
+                Tried::Found { verdict, .. } => matches!(verdict, Verdict::Accepted | Verdict::Unknown),
+                // Why it is pointless is told elsewhere.
+                Tried::NeedsVariables(_) | Tried::Pointless => true,
+                Tried::NotNow => false,
+            }
+    }
+}
+
+/// Whether client id and secret were tried at the provider.
+#[derive(Debug, Clone)]
+pub enum Tried {
+    /// They were.
+    Found {
+        /// In a word.
+        verdict: Verdict,
+        /// Fact by fact.
+        findings: Vec<Finding>,
+    },
+    /// There is no address to send them to: it takes values for these variables, which each account has its own of.
+    NeedsVariables(Vec<String>),
+    /// Something else that is wrong has to be mended first.
+    Pointless,
+    /// Somebody else is at it, or there were too many to try.
+    NotNow,
+}
+
+/// A connection with something the matter.
+#[derive(Debug, Clone)]
+pub struct Ailing {
+    /// What it is called.
+    pub name: String,
+    /// Whose it is; empty when nobody said.
+    pub owner: String,
+    /// What is the matter.
+    pub what: Ailment,
+}
+
+/// What is the matter with a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ailment {
+    /// Values for the provider's variables are missing or malformed.
+    Settings(Vec<Fault>),
+    /// It counts as connected and has no tokens.
+    NoTokens,
+    /// Its tokens do not open.
+    DoesNotOpen,
+    /// Its refreshes fail.
+    Failing {
+        /// How many in a row.
+        failures: u32,
+        /// Who is to blame.
+        blame: Blame,
+        /// What came of the last one, in a word.
+        result: String,
+    },
+    /// Nobody knows whether its refresh token is the last one, as an answer was lost.
+    Uncertain {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// Whether a secret can be used.
@@ -94,10 +182,25 @@ pub enum SetupFault {
     ExchangeAnswersWrongly(Vec<(String, String)>),
     /// Token endpoints cannot be reached: address and reason.
     ExchangeUnreachable(Vec<(String, String)>),
-    /// The connection engine meets secrets that it cannot open: profile and kind.
-    EngineErrors(Vec<(i64, String)>),
+    /// The connection engine meets what it cannot open, or clients that their providers turn down.
+    EngineErrors(EngineErrors),
     /// The connection engine cannot work: only hashes are kept.
     EngineOff,
+}
+
+/// What the connection engine cannot work with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineErrors {
+    /// Profiles with a secret that does not open: id and kind of secret.
+    pub profiles: Vec<(i64, String)>,
+    /// Connections whose tokens do not open.
+    pub grants: Vec<i64>,
+    /// Connections whose refresh was cut off, and whose answer was kept and does not open.
+    pub answers: Vec<i64>,
+    /// Connections whose values for their provider's variables do not open.
+    pub inputs: Vec<i64>,
+    /// Profiles whose client id or secret is turned down: id, name, and what the provider says.
+    pub rejected: Vec<(i64, String, String)>,
 }
 
 impl SetupFault {
@@ -126,53 +229,71 @@ fn answers_well(reach: &Reach) -> bool {
 }
 
 impl App {
-    /// Looks at every configuration of a connector.
+    /// Looks at every configuration of a connector: asks its endpoints, tries client id and secret there, and looks after
+    /// its connections.
     pub async fn check_connector(&self, caller: &Caller, connector: &str) -> Result<ConnectorReport> {
         caller.need(Scope::ProfilesRead)?;
-        let slug = connector.to_owned();
-        let (configurations, urls) = self
-            .db
-            .scan(move |read| {
-                let profiles = store::profiles::of_provider(read, &slug)?;
-                let Some((entry, origin)) = providers::find(read, &slug)?.filter(|_| !profiles.is_empty()) else {
-                    return Err(Error::not_found(Noun::Provider, &slug));
-                };
-                let provider = entry.provider(origin);
-                let mut urls: Vec<String> = entry.token_url.as_deref().and_then(fixed).into_iter().collect();
-                let mut configurations = Vec::new();
-                for profile in profiles {
-                    let secret = match store::profiles::open_secret(read, profile.id, SecretKind::Current) {
-                        Ok(Some(_)) => SecretState::Usable,
-                        Ok(None) => SecretState::OnlyHashed,
-                        Err(_) => SecretState::DoesNotOpen,
-                    };
-                    let parameters = parameters(read, profile.id);
-                    let mut missing_parameters = Vec::new();
-                    for (endpoint, parameter) in &provider.endpoint_parameters {
-                        match parameters.get(parameter).and_then(serde_json::Value::as_str) {
-                            Some(url) if endpoint == "token_url" => urls.push(url.to_owned()),
-                            Some(_) => {}
-                            None => missing_parameters.push(parameter.clone()),
-                        }
+        // Client secrets go out.
+        caller.need(Scope::ProfilesWrite)?;
+        let (slug, who) = (connector.to_owned(), caller.clone());
+        let looked = self.db.scan(move |read| {
+            let profiles = store::profiles::of_provider(read, &slug)?;
+            let Some((entry, origin)) = providers::find(read, &slug)?.filter(|_| !profiles.is_empty()) else {
+                return Err(Error::not_found(Noun::Provider, &slug));
+            };
+            let provider = entry.provider(origin);
+            profiles
+                .into_iter()
+                .map(|profile| look(read, &who, &entry, &provider, &profile))
+                .collect::<Result<Vec<_>>>()
+        });
+        let mut looked = looked.await?;
+        let urls = looked.iter().flat_map(|one| one.urls.iter().cloned()).collect();
+        let endpoints = self.knock(urls).await?;
+        let bad: Vec<&str> =
+            endpoints.iter().filter(|(_, reach)| !answers_well(reach)).map(|(url, _)| url.as_str()).collect();
+        for one in &mut looked {
+            if one.urls.iter().any(|url| bad.contains(&shown(url).as_str())) {
+                one.report.tried = Tried::Pointless;
+            }
+        }
+        self.try_clients(caller, &mut looked).await?;
+        Ok(ConnectorReport { configurations: looked.into_iter().map(|one| one.report).collect(), endpoints })
+    }
+
+    /// Tries client id and secret of those that wait for it.
+    async fn try_clients(&self, caller: &Caller, looked: &mut [Looked]) -> Result<()> {
+        let waiting = looked.iter().filter(|one| matches!(one.report.tried, Tried::NotNow)).map(|one| one.profile);
+        let waiting: Vec<i64> = waiting.collect();
+        let mut tried: BTreeMap<i64, Tried> = BTreeMap::new();
+        let mut trials = stream::iter(waiting)
+            .map(|id| async move { (id, self.check_in_turn(caller, id).await) })
+            .buffer_unordered(PARALLEL);
+        let trying = async {
+            while let Some((id, checked)) = trials.next().await {
+                match checked {
+                    Ok(Checked { verdict, findings, .. }) => {
+                        tried.insert(id, Tried::Found { verdict, findings });
                     }
-                    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
-                    let connections = store::connections::list(read, &filter)?;
-                    configurations.push(ConfigurationReport {
-                        name: profile.name.to_string(),
-                        secret,
-                        missing_parameters,
-                        connections: connections.len(),
-                        lost_connections: connections
-                            .iter()
-                            .filter(|connection| connection.status == Some(Status::Failed))
-                            .map(|c| (c.name.to_string(), c.owner.clone().unwrap_or_default()))
-                            .collect(),
-                    });
+                    // Gone meanwhile, or somebody else is at it.
+                    Err(Error::TooMany { .. } | Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
                 }
-                Ok((configurations, urls))
-            })
-            .await?;
-        Ok(ConnectorReport { configurations, endpoints: self.knock(urls).await? })
+            }
+            Ok(())
+        };
+        // What was not tried in time is told as such.
+        let in_time = tokio::time::timeout(TRYING, trying).await;
+        drop(trials);
+        if let Ok(done) = in_time {
+            done?;
+        }
+        for one in looked {
+            if let Some(found) = tried.remove(&one.profile) {
+                one.report.tried = found;
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the whole installation. Empty: nothing is wrong.
@@ -182,15 +303,15 @@ impl App {
         if !self.settings.flow_services {
             faults.push(SetupFault::DialectOff);
         }
-        if !self.housekeeper.is_running() {
+        if !self.housekeeper.is_running() || !self.worker.is_running() {
             faults.push(SetupFault::WorkersStopped);
         }
         faults.extend(self.check_public_url().await?);
         faults.extend(self.check_keys().await?);
         faults.extend(self.check_exchange().await?);
-        let unopenable = self.db.scan(store::profiles::unopenable).await?;
-        if !unopenable.is_empty() {
-            faults.push(SetupFault::EngineErrors(unopenable));
+        let errors = self.db.scan(engine_errors).await?;
+        if errors != EngineErrors::default() {
+            faults.push(SetupFault::EngineErrors(errors));
         }
         if self.settings.secrets == SecretsMode::Hashed {
             faults.push(SetupFault::EngineOff);
@@ -272,7 +393,7 @@ impl App {
                     let Some(parameter) = endpoints.remove("token_url") else { continue };
                     for profile in store::profiles::of_provider(read, &slug)? {
                         let parameters = parameters(read, profile.id);
-                        urls.extend(parameters.get(&parameter).and_then(serde_json::Value::as_str).map(str::to_owned));
+                        urls.extend(parameters.get(&parameter).and_then(Value::as_str).map(str::to_owned));
                     }
                 }
                 Ok(urls)
@@ -336,6 +457,134 @@ impl App {
     }
 }
 
+/// What the database says of a configuration, before anybody is asked.
+struct Looked {
+    profile: i64,
+    report: ConfigurationReport,
+    /// Its endpoints, as far as they are known.
+    urls: Vec<String>,
+}
+
+fn look(read: &Read<'_>, caller: &Caller, entry: &Entry, provider: &Provider, profile: &Profile) -> Result<Looked> {
+    let secret = match store::profiles::live_secrets(read, profile.id) {
+        Ok(live) if live.is_empty() && entry.client_auth != ClientAuth::None => SecretState::OnlyHashed,
+        Ok(_) => SecretState::Usable,
+        Err(_) => SecretState::DoesNotOpen,
+    };
+    let given = parameters(read, profile.id);
+    let text = |parameter: &String| given.get(parameter).and_then(Value::as_str);
+    let missing_parameters: Vec<String> =
+        provider.endpoint_parameters.values().filter(|parameter| text(parameter).is_none()).cloned().collect();
+    let (mut faults, mut tried) = (Vec::new(), Tried::NotNow);
+    let urls = match provider_check::register(read, caller, profile.id, &BTreeMap::new()) {
+        Ok((registration, _)) => {
+            let authorize_url = registration.provider.entry().authorize_url.clone();
+            authorize_url.into_iter().chain([registration.provider.token_url().to_owned()]).collect()
+        }
+        Err(error) => {
+            tried = Tried::Pointless;
+            if let Error::Invalid(all) = error {
+                let (variables, others): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|fault| fault.path.starts_with("variables."));
+                if others.is_empty() && secret == SecretState::Usable {
+                    tried = Tried::NeedsVariables(variables.into_iter().map(|fault| fault.path).collect());
+                }
+                faults = others;
+                // Those have a place of their own.
+                faults.retain(|fault| fault.path.starts_with("parameters.") && !is_listed(fault, &missing_parameters));
+            }
+            known_endpoints(entry, provider, text)
+        }
+    };
+    if secret != SecretState::Usable {
+        tried = Tried::Pointless;
+    }
+    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
+    let connections = store::connections::list(read, &filter)?;
+    let lost = |connection: &&Connection| connection.status == Some(Status::Failed);
+    let names = |connection: &Connection| (connection.name.to_string(), connection.owner.clone().unwrap_or_default());
+    let mut ailing = Vec::new();
+    for connection in &connections {
+        if let Some(what) = ailment(read, entry, &given, connection)? {
+            let (name, owner) = names(connection);
+            ailing.push(Ailing { name, owner, what });
+        }
+    }
+    let report = ConfigurationReport {
+        name: profile.name.to_string(),
+        secret,
+        missing_parameters,
+        faults,
+        connections: connections.len(),
+        lost_connections: connections.iter().filter(lost).map(names).collect(),
+        ailing,
+        tried,
+    };
+    Ok(Looked { profile: profile.id, report, urls })
+}
+
+fn is_listed(fault: &Fault, missing: &[String]) -> bool {
+    fault.path.strip_prefix("parameters.").is_some_and(|name| missing.iter().any(|parameter| parameter == name))
+}
+
+/// The endpoints of a configuration that lacks something: those that are the same for every account, and those that its
+/// parameters give.
+fn known_endpoints<'a>(entry: &Entry, provider: &Provider, text: impl Fn(&String) -> Option<&'a str>) -> Vec<String> {
+    let fixed = [&entry.authorize_url, &entry.token_url].into_iter().flatten().filter_map(|url| fixed(url));
+    let asked = |endpoint: &str| matches!(endpoint, "authorize_url" | "token_url");
+    let given = provider.endpoint_parameters.iter().filter(|(endpoint, _)| asked(endpoint));
+    fixed.chain(given.filter_map(|(_, parameter)| text(parameter).map(str::to_owned))).collect()
+}
+
+/// What is the matter with a connection, beside that it may be lost.
+fn ailment(
+    read: &Read<'_>,
+    entry: &Entry,
+    parameters: &Map<String, Value>,
+    connection: &Connection,
+) -> Result<Option<Ailment>> {
+    if connection.status == Some(Status::Success) {
+        let (grant, _) = match store::grants::find_with_tokens(read, connection.id) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Some(Ailment::NoTokens)),
+            Err(Error::Internal(_)) => return Ok(Some(Ailment::DoesNotOpen)),
+            Err(error) => return Err(error),
+        };
+        if let Some(since) = grant.uncertain_at {
+            return Ok(Some(Ailment::Uncertain { since }));
+        }
+        if let (1.., Some(blame)) = (grant.failures, grant.blame) {
+            let result = grant.last_result.unwrap_or_default();
+            return Ok(Some(Ailment::Failing { failures: grant.failures, blame, result }));
+        }
+    }
+    if entry.variables.is_empty() {
+        return Ok(None);
+    }
+    let Ok(input) = store::connections::input(read, connection.id) else { return Ok(Some(Ailment::DoesNotOpen)) };
+    let mut values = strings(&Secret::new(Value::Object(parameters.clone()).to_string()));
+    let own = values.clone();
+    values.extend(input.as_ref().map(strings).unwrap_or_default());
+    match entry.resolve(&values, &own) {
+        Err(Error::Invalid(mut faults)) => {
+            // What is wrong with the configuration is told there.
+            faults.retain(|fault| fault.path.starts_with("variables."));
+            Ok((!faults.is_empty()).then_some(Ailment::Settings(faults)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn engine_errors(read: &Read<'_>) -> Result<EngineErrors> {
+    Ok(EngineErrors {
+        profiles: store::profiles::unopenable(read)?,
+        grants: store::grants::unopenable(read)?,
+        answers: store::refreshes::unopenable(read)?,
+        inputs: store::connections::unopenable(read)?,
+        rejected: store::profiles::rejected(read)?,
+    })
+}
+
 /// An address as it may be told: parameters give some of them, and user, password or query may be secret.
 fn shown(url: &str) -> String {
     match url::Url::parse(url) {
@@ -349,7 +598,7 @@ fn fixed(template: &str) -> Option<String> {
     (!template.contains('{')).then(|| template.to_owned())
 }
 
-fn parameters(read: &store::Read<'_>, profile_id: i64) -> serde_json::Map<String, serde_json::Value> {
+fn parameters(read: &Read<'_>, profile_id: i64) -> Map<String, Value> {
     store::profiles::open_secret(read, profile_id, SecretKind::Parameters)
         .ok()
         .flatten()

@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     domain::{
-        Error, Noun, Result, Why,
+        Error, Noun, Result, Timestamp, Why,
         audit::Deed,
         connection::{Connection, Draft, Filter, Status},
         customer::Key,
         event::EventKind,
+        grant::Grant,
         profile::Profile,
         user::Scope,
     },
@@ -34,7 +35,33 @@ pub struct TokensDeleted {
     pub not_revocable: u64,
 }
 
+/// A connection with all that is known of it, but for its secrets.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// The connection.
+    pub connection: Connection,
+    /// Its grant; `None`: there is none.
+    pub grant: Option<Grant>,
+    /// Who was handed its token, in which hour, how often; newest first.
+    pub hand_outs: Vec<(String, Timestamp, u64)>,
+    /// What became of its tokens at the provider, newest first.
+    pub revocations: Vec<store::revocations::Outcome>,
+}
+
 impl App {
+    /// A connection with all that is known of it.
+    pub fn connection_detail(&self, caller: &Caller, id: i64) -> Result<Detail> {
+        caller.need(Scope::ConnectionsRead).or_else(|_| caller.need(Scope::ConnectionsWrite))?;
+        self.db.read(|read| {
+            Ok(Detail {
+                connection: of_caller(read, caller, None, id)?,
+                grant: store::grants::find(read, id)?,
+                hand_outs: store::hand_outs::of_connection(read, id)?,
+                revocations: store::revocations::of_connection(read, id)?,
+            })
+        })
+    }
+
     /// All connections that pass the filter, by id.
     pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Vec<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
@@ -204,7 +231,7 @@ fn of_customer(read: &Read<'_>, customer: Option<&Key>, id: i64) -> Result<Conne
     Ok(connection)
 }
 
-fn choose_profile(read: &Read<'_>, draft: &Draft, customer_id: Option<i64>) -> Result<Profile> {
+pub(super) fn choose_profile(read: &Read<'_>, draft: &Draft, customer_id: Option<i64>) -> Result<Profile> {
     const PATH: &str = "custom_oauth_profile_id";
     if let Some(slug) = &draft.provider {
         providers::need(read, slug, "provider")?;

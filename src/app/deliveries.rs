@@ -39,23 +39,20 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// How many pings are under way at once.
 const PINGS: usize = 2;
 
-/// What the use cases say to the carrier.
+/// Places for pings.
 #[derive(Debug)]
-pub(super) struct Outbox {
-    wake: Notify,
-    pings: Semaphore,
-}
+pub(super) struct Pings(Semaphore);
 
-impl Default for Outbox {
+impl Default for Pings {
     fn default() -> Self {
-        Self { wake: Notify::new(), pings: Semaphore::new(PINGS) }
+        Self(Semaphore::new(PINGS))
     }
 }
 
-impl Outbox {
-    /// A place for a ping, held until it is dropped.
-    pub(super) fn place_for_ping(&self) -> Result<SemaphorePermit<'_>> {
-        self.pings.try_acquire().map_err(|_| Error::TooMany { retry_after: DEADLINE })
+impl Pings {
+    /// A place, held until it is dropped.
+    pub(super) fn place(&self) -> Result<SemaphorePermit<'_>> {
+        self.0.try_acquire().map_err(|_| Error::TooMany { retry_after: DEADLINE })
     }
 }
 
@@ -85,11 +82,6 @@ fn signature(secret: &Secret, seconds: i64, body: &str) -> Result<String> {
 }
 
 impl App {
-    /// Lets waiting deliveries be looked at. To be called once a transaction that wrote an event is on the disk.
-    pub(super) fn wake_deliveries(&self) {
-        self.outbox.wake.notify_one();
-    }
-
     /// Sends a letter: the status where the receiver took it, else what came instead.
     pub(super) async fn post(&self, url: &str, secret: &Secret, letter: &Letter) -> Result<String, String> {
         let signature = signature(secret, self.db.now().0.div_euclid(1000), &letter.body).map_err(|e| e.to_string())?;
@@ -161,15 +153,16 @@ impl App {
     }
 }
 
-/// Carries deliveries until the app is gone; one bug is not the end of it.
-pub(super) async fn carry_on(app: Weak<App>, outbox: Arc<Outbox>) {
-    while AssertUnwindSafe(carry(app.clone(), Arc::clone(&outbox))).catch_unwind().await.is_err() {
-        tokio::time::sleep(LOOK).await;
+/// Carries deliveries until the app is gone; one bug is not the end of it. It may be dropped at any time; what was under way
+/// then is sent again later.
+pub(super) async fn carry_on(app: Weak<App>) {
+    let Some(queued) = app.upgrade().map(|app| app.db.queued()) else { return };
+    while AssertUnwindSafe(carry(&app, &queued)).catch_unwind().await.is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Carries what is due, until the app is gone. It may be dropped at any time; what was under way then is sent again later.
-async fn carry(app: Weak<App>, outbox: Arc<Outbox>) {
+async fn carry(app: &Weak<App>, queued: &Notify) {
     let mut under_way = FuturesUnordered::new();
     let mut road = Road::default();
     loop {
@@ -188,7 +181,7 @@ async fn carry(app: Weak<App>, outbox: Arc<Outbox>) {
         drop(app);
         tokio::select! {
             Some((webhook, arrived)) = under_way.next(), if !under_way.is_empty() => road.back(webhook, arrived),
-            () = outbox.wake.notified() => {}
+            () = queued.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

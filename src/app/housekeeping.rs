@@ -80,6 +80,7 @@ impl Shared {
             db.note(move |tx| {
                 store::users::sweep(tx, begun, seen)?;
                 store::client_applications::sweep(tx)?;
+                super::connect::sweep(tx)?;
                 store::revocations::sweep(tx, now.plus_ms(-EVENTS_MS))?;
                 store::hand_outs::sweep(tx, now.plus_ms(-EVENTS_MS))?;
                 store::events::sweep(tx, now.plus_ms(-EVENTS_MS), now.plus_ms(-DELIVERED_MS))

@@ -105,6 +105,7 @@ impl App {
             let steps = self.plan(drafts.clone(), &progress).await?;
             let (caller, seal) = (caller.clone(), self.settings.secrets == super::SecretsMode::Sealed);
             if let Some(report) = self.db.write(move |tx| apply(tx, &caller, &steps, seal)).await? {
+                self.worker.wake();
                 return Ok(report);
             }
         }

@@ -22,23 +22,26 @@ pub enum HandOut {
     NeedsReauthorization,
     /// The provider turns the app's secret down.
     AppSecretRejected,
-    /// The provider cannot be asked, or does not answer.
+    /// The provider, or the way to it, is out.
     ProviderUnavailable,
-    /// No token lives as long as the caller wants.
-    TooShort,
-    /// Whatever else.
+    /// No token lives as long as the caller needs one.
+    TooShortLived,
+    /// The caller may not, or named nothing that is there.
+    Refused,
+    /// We could not: the database takes nothing, or a mistake of ours.
     Failed,
 }
 
 impl HandOut {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::NotConnected,
         Self::NeedsReauthorization,
         Self::AppSecretRejected,
         Self::ProviderUnavailable,
-        Self::TooShort,
+        Self::TooShortLived,
+        Self::Refused,
         Self::Failed,
     ];
 
@@ -50,13 +53,14 @@ impl HandOut {
                 NoToken::NeedsReauthorization => Self::NeedsReauthorization,
                 NoToken::AppSecretRejected => Self::AppSecretRejected,
                 NoToken::ProviderUnavailable { .. } => Self::ProviderUnavailable,
-                NoToken::TooShortLived { .. } => Self::TooShort,
+                NoToken::TooShortLived { .. } => Self::TooShortLived,
             },
-            _ => Self::Failed,
+            Error::Unavailable { .. } | Error::Internal(_) => Self::Failed,
+            _ => Self::Refused,
         }
     }
 
-    /// The word.
+    /// The word; where the caller was told one, that.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -64,7 +68,8 @@ impl HandOut {
             Self::NeedsReauthorization => "needs_reauthorization",
             Self::AppSecretRejected => "app_secret_rejected",
             Self::ProviderUnavailable => "provider_unavailable",
-            Self::TooShort => "too_short",
+            Self::TooShortLived => "token_too_short_lived",
+            Self::Refused => "refused",
             Self::Failed => "failed",
         }
     }
@@ -236,6 +241,7 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Noun, Outage, user::Scope};
 
     #[test]
     fn each_outcome_has_a_counter_of_its_own() {
@@ -249,8 +255,13 @@ mod tests {
         for (n, result) in DeliveryResult::ALL.into_iter().enumerate() {
             (0..=n).for_each(|_| metrics.delivery_tried(result));
         }
+        let refused = [Error::not_found(Noun::Connection, 1), Error::Forbidden(Scope::ConnectionsToken)];
+        assert!(refused.iter().all(|error| HandOut::of(error) == HandOut::Refused));
+        assert_eq!(HandOut::of(&Error::unavailable(Outage::Storage)), HandOut::Failed);
+        let too_short = Error::NoToken { why: NoToken::TooShortLived { lifetime_s: 1 }, connect_url: None };
+        assert_eq!(HandOut::of(&too_short), HandOut::TooShortLived);
         assert_eq!(BLAMES.map(|blame| metrics.refreshes(blame)), [1, 2, 3, 4, 5]);
-        assert_eq!(HandOut::ALL.map(|result| metrics.hand_outs(result)), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(HandOut::ALL.map(|result| metrics.hand_outs(result)), [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(DeliveryResult::ALL.map(|result| metrics.deliveries(result)), [1, 2, 3]);
         for status in [99, 200, 204, 404, 500, 599, 600] {
             metrics.request_answered(Surface::OAuth, status);

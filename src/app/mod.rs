@@ -7,6 +7,7 @@ pub mod api_tokens;
 mod attempts;
 pub mod checks;
 pub mod client_applications;
+pub mod connect;
 pub mod connections;
 pub mod credential;
 pub mod customers;
@@ -22,6 +23,7 @@ pub mod keys;
 pub mod load;
 pub mod metrics;
 pub mod profiles;
+pub mod provider_check;
 pub mod providers;
 mod refresh;
 mod registration;
@@ -46,7 +48,7 @@ use crate::{
 use access::Caller;
 use attempts::{Attempts, Recognised};
 use credential::Credential;
-use deliveries::Outbox;
+use deliveries::Pings;
 use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub access_token_life_s: u32,
     /// How many bytes an uploaded file may have.
     pub most_upload: u64,
+    /// Where browsers may be sent once an account is connected: URLs, each for what lies below it.
+    pub return_urls: Vec<String>,
 }
 
 /// How client secrets of providers are kept.
@@ -93,6 +97,8 @@ pub struct App {
     metrics: Metrics,
     /// For what goes on in the background when the caller has gone.
     me: Weak<App>,
+    /// Links that were given to callers whose connection has to be authorised, by connection.
+    links: Mutex<std::collections::HashMap<i64, connect::Link>>,
     settings: Settings,
     attempts: Attempts,
     application_attempts: Attempts,
@@ -106,7 +112,8 @@ pub struct App {
     loads: tokio::sync::Semaphore,
     /// Numbers of setup probes that are under way.
     probes: Mutex<Vec<String>>,
-    outbox: Arc<Outbox>,
+    pings: Pings,
+    checks: provider_check::Checks,
 }
 
 impl App {
@@ -125,8 +132,10 @@ impl App {
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
-            outbox: Arc::default(),
+            pings: Pings::default(),
+            checks: provider_check::Checks::default(),
             me: me.clone(),
+            links: Mutex::default(),
             db,
             settings,
             attempts: Attempts::at_passwords(),

@@ -83,6 +83,8 @@ impl App {
                 })
                 .await?;
             if let Some(profile) = saved {
+                // What waits for a secret that works tries this one.
+                self.worker.wake();
                 return Ok(profile);
             }
         }
@@ -190,6 +192,7 @@ pub(super) fn save(
     if let Some(hash) = hash {
         let secret = seal.then_some(&draft.client_secret);
         store::profiles::put_secret(tx, id, SecretKind::Current, Some(hash), secret)?;
+        store::profiles::try_again(tx, id)?;
     }
     match &draft.token {
         Change::Keep => {}

@@ -49,7 +49,8 @@ pub(super) fn find(read: &Read<'_>, slug: &str) -> Result<Option<(Entry, Origin)
     Ok(catalogue::built_in().get(slug).map(|entry| (entry.clone(), Origin::BuiltIn)))
 }
 
-/// What the rest of the program needs to know of the provider of this slug; `provider: is not in the list` where there is none.
+/// What the rest of the program needs to know of the provider of this slug; `provider: is not in the list` where there
+/// is none.
 pub(super) fn need(read: &Read<'_>, slug: &str, path: &str) -> Result<Provider> {
     match find(read, slug)? {
         Some((entry, origin)) => Ok(entry.provider(origin)),
@@ -102,7 +103,8 @@ impl App {
         self.save_provider(caller, entry, Deed::Updated).await
     }
 
-    /// The definition of a text. Where it names an issuer and no token endpoint, the issuer is asked for what is not given.
+    /// The definition of a text. Where it names an issuer and no token endpoint, the issuer is asked for what is not
+    /// given.
     async fn whole_definition(&self, json: &str) -> Result<Entry> {
         match Given::parse(json)? {
             Given::Whole(entry) => Ok(*entry),

@@ -78,20 +78,26 @@ impl App {
         let found = look()?;
         match hand_out(&found, min_ttl_ms)? {
             Some(given) => Ok((found.connection, given)),
-            None => Err(no_token(&found, min_ttl_ms)),
+            None => {
+                let why = no_token(&found, min_ttl_ms);
+                let connect_url = match why {
+                    NoToken::NotConnected | NoToken::NeedsReauthorization => self.connect_url(caller, id).await.ok(),
+                    _ => None,
+                };
+                Err(Error::NoToken { why, connect_url })
+            }
         }
     }
 }
 
 /// Why there is no token to give, once nothing more can be done about it.
-fn no_token(found: &Found, min_ttl_ms: i64) -> Error {
-    let why = refusal(found, min_ttl_ms).unwrap_or_else(|| {
+fn no_token(found: &Found, min_ttl_ms: i64) -> NoToken {
+    refusal(found, min_ttl_ms).unwrap_or_else(|| {
         // Not before the next attempt; a minute is long enough to be told nothing.
         let due = found.grant.as_ref().and_then(|(grant, _)| grant.due_at).unwrap_or(found.now);
         let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
         NoToken::ProviderUnavailable { retry_after: Duration::from_millis(wait.unsigned_abs()) }
-    });
-    Error::NoToken { why, connect_url: None }
+    })
 }
 
 fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {

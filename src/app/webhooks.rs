@@ -95,8 +95,7 @@ impl App {
         let url = change.url.map(|url| self.webhook_url(&url)).transpose();
         let url = url.map_err(|why| Error::invalid("url", why))?;
         let caller = caller.clone();
-        let webhook = self
-            .db
+        self.db
             .write(move |tx| {
                 let before = store::webhooks::get(tx, id)?;
                 let draft = Draft {
@@ -108,9 +107,7 @@ impl App {
                 audit(tx, &caller, Deed::Updated, "webhook", id, &facts(&draft))?;
                 store::webhooks::get(tx, id)
             })
-            .await?;
-        self.wake_deliveries();
-        Ok(webhook)
+            .await
     }
 
     /// Removes a webhook, with all that is on its way there.
@@ -161,16 +158,13 @@ impl App {
     pub async fn retry_delivery(&self, caller: &Caller, webhook_id: i64, id: i64) -> Result<Delivery> {
         caller.need(Scope::Admin)?;
         let caller = caller.clone();
-        let delivery = self
-            .db
+        self.db
             .write(move |tx| {
                 let delivery = store::deliveries::retry(tx, webhook_id, id)?;
                 audit(tx, &caller, Deed::Updated, "webhook", webhook_id, &json!({"retried_delivery": id}))?;
                 Ok(delivery)
             })
-            .await?;
-        self.wake_deliveries();
-        Ok(delivery)
+            .await
     }
 
     /// Sends a ping to a webhook, enabled or not, and tells what came back. `TooMany` while a few others are under way.
@@ -182,7 +176,7 @@ impl App {
                 Ok((store::webhooks::get(read, id)?, store::webhooks::open_secret(read, id)?, read.now()))
             })
             .await?;
-        let _place = self.outbox.place_for_ping()?;
+        let _place = self.pings.place()?;
         let begun = Instant::now();
         let sent = self.post(&webhook.url, &secret, &deliveries::Letter::ping(now)).await;
         Ok(Ping { delivered: sent.is_ok(), result: sent.unwrap_or_else(|result| result), took: begun.elapsed() })

@@ -154,11 +154,6 @@ impl Shared {
         if let Some(app) = app.upgrade() {
             app.resume_refreshes().await;
         }
-        let carrying = async {
-            if let Some((app, outbox)) = app.upgrade().map(|app| (Arc::downgrade(&app), Arc::clone(&app.outbox))) {
-                deliveries::carry_on(app, outbox).await;
-            }
-        };
         let all = async {
             tokio::join!(
                 self.each("refreshing", app, async |app| {
@@ -174,7 +169,7 @@ impl Shared {
                     }
                     Ok(ROUND)
                 }),
-                carrying,
+                deliveries::carry_on(app.clone()),
             );
         };
         let mut stop = self.wake.subscribe();

@@ -114,6 +114,7 @@ impl Opened {
             key_file: self.key_file.clone(),
             flow_services: config.flow_services,
             allow_private: config.allow_private,
+            return_urls: config.return_urls.clone(),
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
         };

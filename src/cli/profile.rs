@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Context, Failed, client::Client};
 
@@ -28,6 +28,15 @@ pub(super) enum Command {
     Delete {
         /// Its id.
         id: i64,
+    },
+    /// Try a profile at its provider, without any user: are client id, secret and redirect URI right? Exits with 0 only when
+    /// the provider takes them and nothing else is wrong.
+    Check {
+        /// The profile's id.
+        id: i64,
+        /// A value for a variable of the provider, as in subdomain=acme. Without any, those of a connection are used.
+        #[arg(long = "variable", value_name = "NAME=VALUE")]
+        variables: Vec<String>,
     },
     /// Compare a secret with the one that is kept. Exits with 0 when it is the same, with 1 when it is not.
     VerifySecret {
@@ -83,6 +92,34 @@ impl Given {
     }
 }
 
+/// Names and values of variables.
+fn pairs(given: &[String]) -> Result<Map<String, Value>, Failed> {
+    let mut pairs = Map::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Failed::new(format_args!("--variable {text}: write it as NAME=VALUE")));
+        };
+        if pairs.insert(name.to_owned(), value.into()).is_some() {
+            return Err(Failed::new(format_args!("--variable {name} is given twice")));
+        }
+    }
+    Ok(pairs)
+}
+
+/// What a check came to, in a sentence; an error unless all is well.
+fn verdict(id: i64, verdict: &str) -> Result<String, Failed> {
+    let sentence = match verdict {
+        "accepted" => return Ok(format!("the provider takes profile {id}")),
+        "rejected" => "the provider turns down the client id or the client secret",
+        "redirect_uri" => "the provider does not know the redirect URI",
+        "unknown" => "nobody can tell from what the provider says",
+        "unreachable" => "the provider does not answer as it should",
+        "misconfigured" => "the settings are wrong or not enough",
+        _ => "the server answered something unexpected",
+    };
+    Err(Failed::new(format_args!("profile {id}: {sentence}")))
+}
+
 const COLUMNS: &[(&str, &str)] = &[
     ("id", "/id"),
     ("provider", "/provider"),
@@ -123,6 +160,23 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
         Command::Delete { id } => {
             let answer = client.delete(&path(id)).await?;
             out.done(&answer["result"], &format!("profile {id} is removed"));
+        }
+        Command::Check { id, variables } => {
+            let body = json!({"variables": pairs(&variables)?});
+            let answer = client.send_json("POST", &format!("{}/check", path(id)), &body).await?;
+            let checked = &answer["result"];
+            if out.json {
+                out.value(checked);
+            } else {
+                let findings = checked["findings"].as_array().cloned().unwrap_or_default();
+                out.list(&findings, &[("", "/severity"), ("finding", "/code"), ("what was seen", "/message")]);
+                out.pairs(&[("redirect URI", checked["redirect_uri"].as_str().unwrap_or_default())]);
+            }
+            return verdict(id, checked["verdict"].as_str().unwrap_or_default()).map(|sentence| {
+                if !out.json {
+                    out.line(&sentence);
+                }
+            });
         }
         Command::VerifySecret { id, secret_file } => {
             let body = json!({"client_secret": read_secret(&secret_file)?});

@@ -22,8 +22,8 @@ pub(super) struct Simulate {
     /// How long an access token lives, in seconds.
     #[arg(long, id = "access-token-life", value_name = "SECONDS", default_value = "300")]
     access_token_life: String,
-    /// What a refresh does to the refresh token: none (it stays), strict (it changes; a used one ends the grant), grace:N
-    /// (a used one may be sent again for N seconds), retry-safe (it stays good until the new one is used).
+    /// What a refresh does to the refresh token: none (it stays), strict (it changes; a used one ends the grant),
+    /// grace:N (a used one may be sent again for N seconds), retry-safe (it stays good until the new one is used).
     #[arg(long, value_name = "MODE", default_value = "none")]
     rotation: Rotation,
     /// Whose answers and errors to play: plain, slack, salesforce, quickbooks, zoho, shopify.
@@ -32,8 +32,10 @@ pub(super) struct Simulate {
     /// A redirect URI of the client; repeatable. Without it: any on loopback.
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
-    /// Something that goes wrong from the start, `[ON=]FAULT`; repeatable. Such as status_after:500 (at the token
-    /// endpoint), refresh=drop_after, api=slow:2000. The module `simulator` lists all of them.
+    /// Something that goes wrong from the start, `[ON=]FAULT`; repeatable: status_after:500 (at the token endpoint),
+    /// refresh=drop_after, api=slow:2000. Faults: slow:MS, hang, drop, status:CODE, html, big, never_finish (before the
+    /// request is processed, or after it with _after at the end of the word), truncate_after, rate_limit:SECONDS,
+    /// redirect, error:CODE, invalid_client, expires_in:JSON, no_refresh_token, scope:TEXT, wrong_iss, skew:SECONDS.
     #[arg(long, value_name = "FAULT")]
     fail: Vec<Rule>,
     /// Answer 429 to the token requests beyond so many in so many seconds.
@@ -92,6 +94,7 @@ pub(super) fn run(out: Out, simulate: Simulate) -> Result<(), Failed> {
 /// One table and a tour, or one line of JSON.
 fn announce(out: Out, options: &Options, url: &str) {
     let (rotation, like) = (options.rotation.to_string(), options.like.to_string());
+    let life = options.access_token_life_s.to_string();
     if out.json {
         let line = json!({
             "url": url,
@@ -110,21 +113,27 @@ fn announce(out: Out, options: &Options, url: &str) {
         ("accounts", "alice@practice.example, bob@practice.example"),
         ("rotation", &rotation),
         ("like", &like),
-        ("access tokens", &format!("{} seconds", options.access_token_life_s)),
+        ("access tokens", &format!("{life} seconds")),
     ]);
     let mut flags = format!("--listen {}", url.trim_start_matches("http://"));
-    if options.rotation != Rotation::None {
-        let _ = write!(flags, " --rotation {rotation}");
-    }
-    if options.like != Like::Plain {
-        let _ = write!(flags, " --like {like}");
+    let plain = Options::default();
+    let throttle = options.throttle.map(|throttle| format!("{}/{}", throttle.requests, throttle.per_s));
+    for (flag, value) in [
+        ("rotation", (options.rotation != plain.rotation).then_some(rotation)),
+        ("like", (options.like != plain.like).then_some(like)),
+        ("access-token-life", (options.access_token_life_s != plain.access_token_life_s).then_some(life)),
+        ("throttle", throttle),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(flags, " --{flag} {value}");
+        }
     }
     out.line(&format!(
-        "\nNow, in another terminal, where `grantry serve` holds the data folder:\n\n    \
+        "\nNow, in another terminal, beside a running `grantry serve`:\n\n    \
          grantry simulate {flags} --print-provider > practice.json\n    \
          grantry provider add practice.json\n    \
          printf {CLIENT_SECRET} | grantry profile create --name Practice --provider {SLUG} --client-id {CLIENT_ID}\n    \
          grantry connect {SLUG}\n\n\
-         GET {url}/control/state shows what has happened here; Ctrl-C ends it, and it forgets everything."
+         {url}/control/state shows what has happened here. Ctrl-C ends it, and it forgets everything."
     ));
 }

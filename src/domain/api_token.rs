@@ -41,6 +41,8 @@ pub enum TokenKind {
     Setup,
     /// What the deliveries to a webhook are signed with.
     Webhook,
+    /// A link by which somebody connects an account.
+    Link,
     /// The credential that a running server leaves for the command line on the same machine.
     Run,
 }
@@ -55,13 +57,14 @@ impl TokenKind {
             Self::Session => "session",
             Self::Setup => "setup",
             Self::Webhook => "webhook",
+            Self::Link => "link",
             Self::Run => "run",
         }
     }
 
     /// The kind of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Api, Self::Access, Self::Secret, Self::Session, Self::Setup, Self::Webhook, Self::Run]
+        [Self::Api, Self::Access, Self::Secret, Self::Session, Self::Setup, Self::Webhook, Self::Link, Self::Run]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

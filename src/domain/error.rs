@@ -200,6 +200,8 @@ pub enum Why {
     AndMore,
     /// The customer already has another profile of this provider.
     OtherAssigned,
+    /// Another account than the one before.
+    OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
     /// No server there says of itself what is needed; why not.

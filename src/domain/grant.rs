@@ -142,8 +142,12 @@ impl Grant {
         self.refreshable || self.grant_type == GrantType::ClientCredentials
     }
 
-    /// How long its access tokens live, in milliseconds; `None`: nobody said.
+    /// How long its access tokens live, in milliseconds; `None`: nobody said, or it was brought along with a token that was
+    /// of any age.
     pub fn lifetime_ms(&self) -> Option<i64> {
+        if self.grant_type == GrantType::Imported && self.last_refreshed_at.is_none() {
+            return None;
+        }
         self.expires_at.map(|end| end.0 - self.issued_at.0)
     }
 }

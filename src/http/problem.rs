@@ -392,6 +392,7 @@ pub fn phrase(why: &Why) -> String {
         Why::TooMany(most) => format!("at most {most} are allowed"),
         Why::NotGranted => "is not granted".to_owned(),
         Why::AndMore => "there may be more faults; these are the first".to_owned(),
+        Why::OtherAccount => "had another account before: say other_account to take this one".to_owned(),
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }

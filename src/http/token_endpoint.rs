@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use super::{
     body::{media_type, read},
     caller::{self, Needs},
+    connect,
     problem::{Asked, Failure, Kind, sentence},
     routes::Routes,
 };
@@ -48,6 +49,7 @@ pub fn routes() -> Routes {
         .at("/token", [(Method::POST, Needs::Nothing, web::to(token))])
         .at("/introspect", [(Method::POST, Needs::Nothing, web::to(introspect))])
         .at("/revoke", [(Method::POST, Needs::Nothing, web::to(revoke))])
+        .at("/callback", [(Method::GET, Needs::Nothing, web::to(connect::oauth_callback))])
 }
 
 /// The errors of RFC 6749 §5.2: `error` and `error_description`.

@@ -46,11 +46,11 @@ impl Resolved {
 }
 
 impl Engine {
-    /// Asks whose access token it is. `extra` is what was kept of the answer and the callback: some providers say it there.
-    /// `None`: this provider does not tell.
+    /// Asks whose access token it is. `extra` is what was kept of the answer and the callback: some providers say it
+    /// there. `None`: this provider does not tell.
     ///
-    /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be good
-    /// for everything else. `http_401` as `error` says that the provider did not take the token.
+    /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be
+    /// good for everything else. `http_401` as `error` says that the provider did not take the token.
     pub async fn user_info(
         &self,
         provider: &Resolved,
@@ -76,7 +76,8 @@ impl Engine {
         }
     }
 
-    /// Whether the provider says that a token is active (RFC 7662 §2.2). `None`: it has no such endpoint, or did not say.
+    /// Whether the provider says that a token is active (RFC 7662 §2.2). `None`: it has no such endpoint, or did not
+    /// say.
     pub async fn introspect(
         &self,
         provider: &Resolved,

@@ -44,8 +44,8 @@ pub struct Discovered {
 const USUAL_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 impl Engine {
-    /// Asks an issuer for its endpoints: by OpenID Connect's path, then by RFC 8414's. The document must name the issuer
-    /// that was asked, with or without a slash at the end.
+    /// Asks an issuer for its endpoints: by OpenID Connect's path, then by RFC 8414's. The document must name the
+    /// issuer that was asked, with or without a slash at the end.
     ///
     /// Every fault names `issuer`.
     pub async fn discover(&self, issuer: &str, deadline: Duration) -> Result<Discovered> {

@@ -98,8 +98,8 @@ pub(super) fn whole(number: f64) -> i64 {
     number as i64
 }
 
-/// An instant: seconds or milliseconds since 1970 as number or text, or RFC 3339. It is the provider's clock that says it;
-/// where that is known to be off, ours is meant.
+/// An instant: seconds or milliseconds since 1970 as number or text, or RFC 3339. It is the provider's clock that says
+/// it; where that is known to be off, ours is meant.
 pub(super) fn instant(value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
     let at = match number(value) {
         Some(number) if number < 0.0 => return None,

@@ -1,10 +1,11 @@
 //! The OAuth client engine: HTTP out, never HTTP in.
 //!
-//! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and no
-//! opinion on who may ask.
+//! It knows how providers are spoken to (`catalogue`), and it alone opens connections to them. It has no database and
+//! no opinion on who may ask.
 //!
-//! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer means, out of its `fields`;
-//! `revoke`, `account`, `device` and `discovery` are the other things there are to ask.
+//! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer
+//! means, out of its `fields`; `revoke`, `account`, `device` and `discovery` are the other things there are to ask;
+//! `trial` asks without any user.
 
 pub mod account;
 mod address;
@@ -12,6 +13,7 @@ pub mod catalogue;
 pub mod device;
 pub mod discovery;
 mod fields;
+mod mask;
 pub mod pkce;
 mod post;
 mod read;
@@ -19,6 +21,7 @@ mod request;
 pub mod revoke;
 mod token;
 mod transport;
+pub mod trial;
 pub mod wire;
 
 use std::{sync::OnceLock, time::Duration};

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::domain::{Error, Result, Secret, Why};
 
-/// What stays as it is in a query: RFC 3986's unreserved characters. A space becomes `%20`, which everybody reads; `+` is
-/// taken literally by some.
+/// What stays as it is in a query: RFC 3986's unreserved characters. A space becomes `%20`, which everybody reads; `+`
+/// is taken literally by some.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What changes its meaning between form-encoding and HTTP Basic. RFC 6749 §2.3.1 has both parts form-encoded; half of all
-/// providers forget to decode them. What need not be encoded is not, so that most secrets arrive the same at both.
+/// What changes its meaning between form-encoding and HTTP Basic. RFC 6749 §2.3.1 has both parts form-encoded; half of
+/// all providers forget to decode them. What need not be encoded is not, so that most secrets arrive the same at both.
 const BASIC: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'+').add(b':').add(b'&');
 
 /// A method.
@@ -56,7 +56,8 @@ impl Request {
         }
     }
 
-    /// Lets the client show itself (RFC 6749 §2.3.1). A client without a secret has only its identifier to show (§3.2.1).
+    /// Lets the client show itself (RFC 6749 §2.3.1). A client without a secret has only its identifier to show
+    /// (§3.2.1).
     pub(super) fn authenticate(&mut self, client: &Client, how: ClientAuth) {
         match (how, &client.secret) {
             (ClientAuth::ClientSecretBasic, Some(secret)) => {

@@ -128,8 +128,8 @@ impl From<RevokeMethod> for request::Method {
 }
 
 impl Resolved {
-    /// The request that revokes a token. `None`: the provider has no way to, or none for tokens of this kind; they go with
-    /// the others, or end by themselves.
+    /// The request that revokes a token. `None`: the provider has no way to, or none for tokens of this kind; they go
+    /// with the others, or end by themselves.
     pub fn revocation(&self, client: &Client, token: &Secret, hint: TokenHint) -> Option<RevocationRequest> {
         let entry = self.entry();
         let url = entry.revoke_url.as_ref()?.replace("{client_id}", &request::escaped(&client.id));

@@ -19,8 +19,8 @@ const MASK: &str = "[redacted]";
 const LEAST: usize = 4;
 
 impl Engine {
-    /// Sends a token request, once, and follows no redirect. `deadline` is for all of it; `now` tells when the answer was
-    /// here.
+    /// Sends a token request, once, and follows no redirect. `deadline` is for all of it; `now` tells when the answer
+    /// was here.
     ///
     /// The answer is as it came, but for one that brings no tokens: what we sent is masked in it, as some providers say
     /// which refresh token they do not like.

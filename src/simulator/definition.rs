@@ -71,6 +71,9 @@ pub fn definition(options: &Options, url: &str) -> Value {
     if options.rotation != Rotation::None {
         put("rotates", true.into());
     }
+    if options.rotation == Rotation::RetrySafe {
+        put("retry_safe", true.into());
+    }
     if let Rotation::Grace(seconds) = options.rotation {
         put("replay_grace_s", seconds.into());
     }

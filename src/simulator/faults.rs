@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: the words for it, and which request it befalls.
 //!
-//! A fault befalls a request either *before* it is processed (nothing has happened at the provider) or *after* (the code
-//! is spent, the refresh token has changed, and the client does not get to know it properly).
+//! A fault befalls a request either *before* it is processed (nothing has happened at the provider) or *after* (the
+//! code is spent, the refresh token has changed, and the client does not get to know it properly).
 
 use std::str::FromStr;
 
@@ -172,8 +172,8 @@ impl FromStr for Fault {
     }
 }
 
-const WORDS: &str = "there are slow:MS, hang, drop, status:CODE, html, big, never_finish (each also with _before or _after \
-    at the end of the word), truncate_after, rate_limit:SECONDS, redirect[:STATUS], error:CODE, invalid_client, \
+const WORDS: &str = "there are slow:MS, hang, drop, status:CODE, html, big, never_finish (each also with _before or \
+    _after at the end of the word), truncate_after, rate_limit:SECONDS, redirect[:STATUS], error:CODE, invalid_client, \
     expires_in:JSON, no_refresh_token, scope:TEXT, wrong_iss, skew:SECONDS";
 
 fn is_error_code(code: &str) -> bool {
@@ -233,8 +233,8 @@ impl FromStr for Rule {
     }
 }
 
-/// The faults that befall the next request of one of these kinds, which uses them up: those of the first rule that fits.
-/// A rule that lets requests pass first counts this one and stands back.
+/// The faults that befall the next request of one of these kinds, which uses them up: those of the first rule that
+/// fits. A rule that lets requests pass first counts this one and stands back.
 pub(super) fn take(rules: &mut Vec<Rule>, on: &[On]) -> Vec<Fault> {
     for at in 0..rules.len() {
         let Some(rule) = rules.get_mut(at).filter(|rule| on.contains(&rule.on)) else { continue };

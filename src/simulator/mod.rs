@@ -1,10 +1,10 @@
-//! The practice provider: an OAuth 2.0 authorization server that runs on this machine alone, for tests and for people who
-//! want to see the whole thing work before they own an app registration anywhere.
+//! The practice provider: an OAuth 2.0 authorization server that runs on this machine alone, for tests and for people
+//! who want to see the whole thing work before they own an app registration anywhere.
 //!
-//! It speaks RFC 6749, 7009 (revocation), 7636 (proof keys, S256), 7662 (introspection), 8414 (metadata), 8628 (devices)
-//! and 9207 (`iss` on the way back), and it is as strict as a provider. Its accounts, clients and tokens are made up and
-//! open nothing; it keeps everything in memory, within bounds, and forgets it when it ends. It must never be reachable
-//! from another machine, and never knows anything of Grantry but its address.
+//! It speaks RFC 6749, 7009 (revocation), 7636 (proof keys, S256), 7662 (introspection), 8414 (metadata), 8628
+//! (devices) and 9207 (`iss` on the way back), and it is as strict as a provider. Its accounts, clients and tokens are
+//! made up and open nothing; it keeps everything in memory, within bounds (50,000 grants, 16 access tokens of each),
+//! and forgets it when it ends. It must never be reachable from another machine, and it knows nothing of Grantry.
 //!
 //! | address | what |
 //! |---|---|
@@ -24,9 +24,9 @@
 //! |---|---|
 //! | `GET /control/state` | counters and grants, never a token; `?grants=false`, `?grant=ID` for less |
 //! | `DELETE /control/counts` | counters back to zero |
-//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `"times":null` for ever; `fault` may be a list |
+//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `null`: for ever; `fault` may be a list |
 //! | `GET`, `DELETE /control/faults` | those that are still to come; none any more |
-//! | `POST /control/clients` | `{"client_id":…,"client_secret":…,"redirect_uris":[],"auth":"any"}` adds or changes one |
+//! | `POST /control/clients` | `{"client_id":…,"client_secret":…,"redirect_uris":[],"auth":"any"}`: adds or changes |
 //! | `POST /control/expire` | `{"grant":ID}`, or `null` for all: access tokens expire at once |
 //! | `POST /control/revoke` | `{"grant":ID}`: ends as its account's owner would end it |
 //! | `POST /control/hold` | `{"at":"before"}` or `"after"` the processing: requests to `/token` wait there |
@@ -34,8 +34,8 @@
 //! | `POST /control/grants` | `{"count":N}`: grants out of nothing, with their tokens |
 //!
 //! `on` is one of `token` (all of `/token`), `refresh`, `code`, `device`, `client_credentials` (parts of it),
-//! `device_authorization`, `revoke`, `introspect`, `userinfo`, `authorize`, `api`, `discovery`. The first rule that fits
-//! befalls a request; a rule of several faults brings all of them.
+//! `device_authorization`, `revoke`, `introspect`, `userinfo`, `authorize`, `api`, `discovery`. The first rule that
+//! fits befalls a request as it arrives; a rule of several faults brings all of them.
 //!
 //! | fault | what happens |
 //! |---|---|
@@ -162,7 +162,8 @@ impl Drop for Simulator {
     }
 }
 
-/// Serves until the process is told to stop (SIGINT, SIGTERM). `ready` is called with the URL once connections are taken.
+/// Serves until the process is told to stop (SIGINT, SIGTERM). `ready` is called with the URL once connections are
+/// taken.
 pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> io::Result<()> {
     let (listener, address) = bind(options.listen)?;
     let url = url_of(address);

@@ -7,8 +7,8 @@ use super::answer::Answer;
 /// Nothing runs, nothing is loaded. Where forms lead is left open: they end at the client, wherever that is.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:3rem auto;padding:0 1rem;color:#222;\
-    background:#fff}h1{font-size:1.4rem}fieldset{border:1px solid #bbb;border-radius:6px;margin:1rem 0}\
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:3rem auto;padding:0 1rem;\
+    color:#222;background:#fff}h1{font-size:1.4rem}fieldset{border:1px solid #bbb;border-radius:6px;margin:1rem 0}\
     label{display:block;padding:.25rem 0}button{font:inherit;padding:.5rem 1.25rem;border-radius:6px;\
     border:1px solid #555;background:#fff;margin-right:.5rem}#approve{background:#14532d;border-color:#14532d;\
     color:#fff}input[type=text]{font:inherit;padding:.4rem;width:12rem}code{background:#eee;padding:0 .25rem}\

@@ -147,6 +147,12 @@ pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// Removes all links of a connection, with the browsers that are on their way.
+pub fn delete_of_connection(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    tx.conn.prepare_cached("DELETE FROM connect_links WHERE connection_id = ?1")?.execute([connection_id])?;
+    Ok(())
+}
+
 /// A browser's way to a provider and back.
 #[derive(Debug, Clone)]
 pub struct Request {

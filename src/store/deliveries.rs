@@ -140,6 +140,7 @@ pub fn retry(tx: &Tx<'_>, webhook_id: i64, id: i64) -> Result<Delivery> {
                 next_at = ?2, settled_at = NULL WHERE id = ?1",
         )?
         .execute(params![id, tx.now.0])?;
+    tx.queued.set(true);
     get()
 }
 

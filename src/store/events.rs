@@ -52,13 +52,17 @@ pub fn insert(
         .prepare_cached("INSERT INTO events (at, kind, connection_id, profile_id, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![tx.now.0, kind.as_str(), connection_id, profile_id, detail.to_string()])?;
     let id = tx.conn.last_insert_rowid();
-    tx.conn
+    let queued = tx
+        .conn
         .prepare_cached(
             "INSERT INTO deliveries (webhook_id, event_id, status, attempts, next_at)
              SELECT id, ?1, 'waiting', 0, ?2 FROM webhooks
              WHERE enabled = 1 AND (kinds = '' OR instr(' ' || kinds || ' ', ' ' || ?3 || ' ') > 0) ORDER BY id",
         )?
         .execute(params![id, tx.now.0, kind.as_str()])?;
+    if queued > 0 {
+        tx.queued.set(true);
+    }
     Ok(id)
 }
 

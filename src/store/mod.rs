@@ -32,6 +32,7 @@ pub mod webhooks;
 mod writer;
 
 use std::{
+    cell::Cell,
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
     ops::Deref,
@@ -41,6 +42,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::Notify;
 
 use crate::domain::{Error, Outage, Result, Timestamp};
 use seal::Sealer;
@@ -250,6 +252,11 @@ impl Db {
         Arc::clone(&self.inner.clock)
     }
 
+    /// Notified each time that something to be delivered is on the disk, so that no use case need think of it.
+    pub fn queued(&self) -> Arc<Notify> {
+        self.inner.writer.queued()
+    }
+
     /// How many writes wait for the writer.
     pub fn writes_waiting(&self) -> usize {
         self.inner.writer.waiting()
@@ -296,13 +303,17 @@ impl Read<'_> {
 }
 
 /// A write: what a [`Read`] has, and the right to change. One *now* for all that it writes.
-pub struct Tx<'a>(Read<'a>);
+pub struct Tx<'a> {
+    read: Read<'a>,
+    /// Whether something was queued for delivery.
+    queued: Cell<bool>,
+}
 
 impl<'a> Deref for Tx<'a> {
     type Target = Read<'a>;
 
     fn deref(&self) -> &Read<'a> {
-        &self.0
+        &self.read
     }
 }
 

@@ -270,6 +270,21 @@ pub fn secret_used(tx: &Tx<'_>, id: i64, kind: SecretKind) -> Result<()> {
     Ok(())
 }
 
+/// The path of the redirect URI that the app of a profile is registered with.
+pub fn callback_path(read: &Read<'_>, id: i64) -> Result<&'static str> {
+    let sql = "SELECT callback = 'flow' FROM profiles WHERE id = ?1";
+    let flow: Option<bool> = read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    Ok(if flow == Some(true) { "/Thingworx/Oauths/oauth/return" } else { "/oauth/callback" })
+}
+
+/// The profiles whose client id or secret their provider turns down: id, name, and what it says.
+pub fn rejected(read: &Read<'_>) -> Result<Vec<(i64, String, String)>> {
+    let sql = "SELECT id, name, coalesce(rejected_why, '') FROM profiles WHERE rejected_at IS NOT NULL ORDER BY id";
+    let mut statement = read.conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether the provider turns down the credentials of a profile.
 pub fn is_rejected(read: &Read<'_>, id: i64) -> Result<bool> {
     let sql = "SELECT rejected_at IS NOT NULL FROM profiles WHERE id = ?1";
@@ -317,4 +332,22 @@ pub fn heal(tx: &Tx<'_>, id: i64) -> Result<u64> {
     let sql = "UPDATE grants SET due_at = ?2
                WHERE blame = 'app' AND connection_id IN (SELECT c.id FROM connections c WHERE c.profile_id = ?1)";
     Ok(tx.conn.prepare_cached(sql)?.execute(params![id, tx.now.0])? as u64)
+}
+
+/// Which of our addresses a profile is registered with.
+pub fn callback(read: &Read<'_>, id: i64) -> Result<String> {
+    let sql = "SELECT callback FROM profiles WHERE id = ?1";
+    Ok(read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
+}
+
+/// Lets a profile whose credentials are turned down, and whatever waits for them, be tried at once: somebody has changed
+/// them. Whether that has helped is for the provider to say.
+pub fn try_again(tx: &Tx<'_>, id: i64) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE profiles SET rejected_until = ?2 WHERE id = ?1 AND rejected_at IS NOT NULL")?
+        .execute(params![id, tx.now.0])?;
+    let sql = "UPDATE grants SET due_at = ?2
+               WHERE blame = 'app' AND connection_id IN (SELECT c.id FROM connections c WHERE c.profile_id = ?1)";
+    tx.conn.prepare_cached(sql)?.execute(params![id, tx.now.0])?;
+    Ok(())
 }

@@ -102,3 +102,19 @@ pub fn kept_answer(read: &Read<'_>, connection_id: i64) -> Result<Option<Secret>
         .map(Some)
         .map_err(|_| Error::internal(format_args!("the answer kept for connection {connection_id} does not open")))
 }
+
+/// Connections with an answer that was kept and does not open, by id.
+pub fn unopenable(read: &Read<'_>) -> Result<Vec<i64>> {
+    let sql = "SELECT connection_id, key_id, answer FROM refreshes WHERE answer IS NOT NULL ORDER BY connection_id";
+    let mut statement = read.conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let sealed = Sealed { key_id: row.get(1)?, bytes: row.get(2)? };
+        if read.sealer.open(ANSWER, &id.to_string(), &sealed).is_err() {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}

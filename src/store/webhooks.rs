@@ -77,6 +77,8 @@ pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
         .conn
         .prepare_cached("UPDATE webhooks SET url = ?2, kinds = ?3, enabled = ?4, updated_at = ?5 WHERE id = ?1")?
         .execute(params![id, draft.url, words(&draft.kinds), draft.enabled, tx.now.0])?;
+    // What waited for it to be switched on may go.
+    tx.queued.set(true);
     if changed == 0 { Err(missing(id)) } else { Ok(()) }
 }
 

@@ -5,6 +5,7 @@
 //! the whole group.
 
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{Clock, Read, Tx, seal::Sealer};
 use crate::domain::{Error, Outage, Result};
@@ -33,6 +34,7 @@ pub(super) struct Writer {
     queue: Option<SyncSender<Box<dyn Item>>>,
     /// How many items are in the queue.
     waiting: Arc<AtomicUsize>,
+    queued: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -89,11 +91,13 @@ impl Writer {
     pub(super) fn start(connection: Connection, sealer: Arc<Sealer>, clock: Clock) -> std::io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let taken = Arc::clone(&waiting);
+        let queued = Arc::new(Notify::new());
+        let (taken, notify) = (Arc::clone(&waiting), Arc::clone(&queued));
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-            Loop { connection, sealer, clock, dirty: false, optimized: Instant::now() }.run(&items, &taken);
+            Loop { connection, sealer, clock, dirty: false, queued: notify, optimized: Instant::now() }
+                .run(&items, &taken);
         })?;
-        Ok(Self { queue: Some(queue), waiting, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), waiting, queued, thread: Some(thread) })
     }
 
     pub(super) async fn submit<T: Send + 'static>(
@@ -108,6 +112,10 @@ impl Writer {
     pub(super) fn note(&self, work: impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static) {
         // Under such load that the queue is full, a mark is what can best be missed.
         drop(self.queue(work, None));
+    }
+
+    pub(super) fn queued(&self) -> Arc<Notify> {
+        Arc::clone(&self.queued)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -147,6 +155,7 @@ struct Loop {
     sealer: Arc<Sealer>,
     clock: Clock,
     dirty: bool,
+    queued: Arc<Notify>,
     optimized: Instant,
 }
 
@@ -173,11 +182,14 @@ impl Loop {
 
     /// Runs the group in one transaction. Whatever goes wrong with the transaction goes wrong for all of them.
     fn commit(&mut self, group: &mut [Box<dyn Item>]) {
+        let mut queued = false;
         let done = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
             for item in group.iter_mut() {
                 self.connection.execute_batch("SAVEPOINT item")?;
                 let read = Read { conn: &self.connection, sealer: &self.sealer, now: (self.clock)() };
-                let fine = item.run(&Tx(read));
+                let tx = Tx { read, queued: Cell::new(false) };
+                let fine = item.run(&tx);
+                queued |= fine && tx.queued.get();
                 if self.connection.is_autocommit() {
                     // A full disk or an I/O error makes SQLite roll back the whole transaction by itself.
                     return Err(rusqlite::Error::SqliteFailure(
@@ -202,6 +214,10 @@ impl Loop {
                     Error::internal(format_args!("SQLite: {message}"))
                 });
             }
+        }
+        if queued {
+            // After the commit; where that failed, somebody looks in vain.
+            self.queued.notify_one();
         }
         self.dirty = true;
     }

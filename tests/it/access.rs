@@ -19,6 +19,9 @@ const OPEN: &[&str] = &[
     "POST /oauth/token",
     "POST /oauth/introspect",
     "POST /oauth/revoke",
+    "GET /oauth/callback",
+    "GET /Thingworx/Oauths/oauth/return",
+    "GET /connect/{ticket}",
     "GET ",
 ];
 

@@ -54,6 +54,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         allow_private: false,
         access_token_life_s: 60,
         most_upload: 1,
+        return_urls: Vec::new(),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

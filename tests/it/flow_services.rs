@@ -892,6 +892,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         allow_private: false,
         access_token_life_s: 3600,
         most_upload: 1024,
+        return_urls: Vec::new(),
     };
     let surface = Surface {
         public_url: url.clone(),

@@ -112,6 +112,10 @@ impl Endpoint {
     /// It did not answer, or that it cannot just now; perhaps it said for how long.
     pub(super) fn fails(&self, retry_after: Option<Duration>) {
         let mut breaker = self.breaker();
+        if breaker.until.is_some_and(|until| until > Instant::now()) {
+            // It was asked before that was known: no news.
+            return;
+        }
         breaker.failures = breaker.failures.saturating_add(1);
         breaker.trial = false;
         let pause = match retry_after {

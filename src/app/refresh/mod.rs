@@ -116,6 +116,11 @@ impl Drop for Landing {
 }
 
 impl App {
+    /// Waits until the throttle of a provider's token endpoint has room for one request more.
+    pub(super) async fn wait_for_turn(&self, provider: &Resolved) {
+        self.refresher.endpoints.at(provider.token_url(), provider.throttle()).turn().await;
+    }
+
     /// Begins a refresh of a connection, or finds the one under way.
     fn take_off(&self, id: i64, wanted: Wanted, profile: Option<i64>) -> Result<Flight> {
         let stopping = || Error::unavailable(Outage::Stopping);

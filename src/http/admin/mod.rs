@@ -1,13 +1,15 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, keys, loading, events, webhooks,
-//! credentials of client applications. The admin page and the command
+//! Our own calls, beside those of the dialects: users, API tokens, providers, the check of a profile, keys, loading, events,
+//! webhooks, credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
 mod applications;
+pub(in crate::http) mod connect;
 mod events;
 mod expiring;
 mod keys;
 mod load;
+mod provider_check;
 mod providers;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
@@ -25,6 +27,7 @@ pub fn routes(routes: Routes) -> Routes {
     const READ: Needs = Needs::Scope(Scope::ProfilesRead);
     const WRITE: Needs = Needs::Scope(Scope::ProfilesWrite);
     const SEE: Needs = Needs::Scope(Scope::ApplicationsRead);
+    const LINK: Needs = Needs::Scope(Scope::ConnectionsWrite);
     const CHANGE: Needs = Needs::Scope(Scope::ApplicationsWrite);
     routes
         .at("/client_applications", [(Method::GET, SEE, web::to(applications::list))])
@@ -65,6 +68,10 @@ pub fn routes(routes: Routes) -> Routes {
                 (Method::DELETE, WRITE, web::to(providers::delete)),
             ],
         )
+        .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
+        .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
+        .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
+        .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])

@@ -159,6 +159,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
         Why::NotGranted => "付与されていません".to_owned(),
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
+        Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),

@@ -13,6 +13,7 @@ use serde_json::{Map, json};
 use super::{
     accept::{media_type, wants_japanese},
     caller::Needs,
+    connect,
     problem::{Asked, Failure, Kind, by_field, sentence},
     routes::Routes,
     security,
@@ -39,7 +40,7 @@ pub fn routes() -> Routes {
             ],
         )
         .at("/setup", [(Method::POST, Needs::Nothing, web::to(session::set_up))]);
-    files::routes(routes)
+    files::routes(connect::routes(routes))
 }
 
 /// `{"message":"…"}`, with `errors` by field, as our own calls have it; a small page for a person who typed an address.

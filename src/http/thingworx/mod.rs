@@ -23,12 +23,14 @@
 //! - A parameter that is `null` is missing where it is required. `User Name` is everybody only where it is absent:
 //!   `null` and blank are errors. Deleting tokens where there are none is an error (`nothing_to_delete`), as it may be
 //!   a typing error.
-//! - A provider name that several connectors carry hits all of them, and the message names them. Tokens are not
-//!   revoked at the provider; the message says so.
+//! - A provider name that several connectors carry hits all of them, and the message names them. Tokens are revoked at
+//!   the provider in the background; the message says of how many grants, and of how many that is impossible.
 //! - A refusal to delete names the connections with their owners, and the customers.
 //! - `oauthConfigurations` is a JSON object, or a string that holds one, with lines and columns of its own; a file may
 //!   be uploaded instead (`multipart/form-data`, one part `file`, no other). A body has at most 16 MiB.
-//! - `ValidateConnector` knocks at the endpoints, and does not try client id and secret there.
+//! - `ValidateConnector` knocks at the token and authorization endpoints, tries client id and secret of each
+//!   configuration with a made-up code (`app/provider_check`), and looks after the connections. What nobody can tell is
+//!   said, and is no error.
 //! - `ValidateFlowSetup` has the page's codes with sentences of ours, one line each; `code` has all codes, with a
 //!   space between. Where the dialect is switched off it still reports, and the others answer `FLOW-CONFIG-01`.
 //! - `x-thingworx-session` and `X-XSRF-TOKEN` are ignored. A compressed body is 415.
@@ -52,6 +54,7 @@ use super::{
     accept,
     body::query_flag,
     caller::{Admitted, Needs},
+    connect,
     problem::{Asked, Failure, Kind, fault_phrase, sentence},
     routes::Routes,
     xml,
@@ -63,6 +66,8 @@ use crate::{
 use parameters::{Given, Parameter, Type};
 
 const PREFIX: &str = "/Thingworx";
+/// Where providers send browsers back to whose apps were registered for that product.
+const RETURN: &str = "/Oauths/oauth/return";
 const FOLDER: &str = "/Subsystems/WorkflowSubsystem/Services";
 /// In every answer: whether it tells of an error, for scripts that see status 200 either way.
 const OUTCOME: HeaderName = HeaderName::from_static("grantry-outcome");
@@ -143,7 +148,8 @@ static SERVICES: [Service; 6] = [
 
 /// The routes of this dialect: one for each service.
 pub fn routes() -> Routes {
-    SERVICES.iter().fold(Routes::below(PREFIX), |routes, service| {
+    let routes = Routes::below(PREFIX).at(RETURN, [(Method::GET, Needs::Nothing, web::to(connect::flow_callback))]);
+    SERVICES.iter().fold(routes, |routes, service| {
         let handler = move |app: web::Data<App>, caller: Admitted, request: HttpRequest, payload: web::Payload| {
             serve(service, app, caller, request, payload)
         };

@@ -10,12 +10,17 @@ use super::{
 };
 use crate::{
     app::{
-        checks::{ConnectorReport, Reach, SecretState, SetupFault},
+        checks::{Ailment, ConfigurationReport, ConnectorReport, EngineErrors, Reach, SecretState, SetupFault, Tried},
         connections::TokensDeleted,
         load::Report,
+        provider_check::{Finding, Severity, Verdict},
     },
     domain::{Error, Fault, Noun, Use, Why},
-    http::problem::{Failure, fault_phrase, noun},
+    http::{
+        findings::sentence,
+        problem::{Failure, fault_phrase, noun},
+        time::whole_seconds,
+    },
 };
 
 /// The text of a required parameter, or the refusal of a blank one: it would name nothing, or everything.
@@ -181,16 +186,68 @@ pub(super) async fn check_connector(call: Call) -> Result<Outcome, Failure> {
     };
     if report.is_fine() {
         let connections = report.configurations.iter().map(|configuration| configuration.connections).sum();
-        return Ok(Outcome::done(format!(
+        let mut lines = vec![format!(
             "The connector {connector} is in order: {}, {}, {} asked.",
             count(report.configurations.len(), "configuration"),
             count(connections, "connection"),
             count(report.endpoints.len(), "endpoint"),
-        )));
+        )];
+        lines.push(trials(&report));
+        lines.extend(report.configurations.iter().flat_map(doubts));
+        return Ok(Outcome::done(lines.join("\n")));
     }
     let mut lines = vec![format!("The connector {connector} is not in order:")];
     lines.extend(connector_findings(&report));
     Ok(Outcome::refused("connector_not_in_order", StatusCode::CONFLICT, lines.join("\n")))
+}
+
+/// How many client ids and secrets the provider was seen to take.
+fn trials(report: &ConnectorReport) -> String {
+    let taken = |c: &&ConfigurationReport| matches!(c.tried, Tried::Found { verdict: Verdict::Accepted, .. });
+    let taken = report.configurations.iter().filter(taken).count();
+    format!("The provider accepts client id and secret of {}.", count(taken, "configuration"))
+}
+
+/// What nobody can tell of a configuration, and why not.
+fn doubts(configuration: &ConfigurationReport) -> Vec<String> {
+    let name = &configuration.name;
+    match &configuration.tried {
+        Tried::Found { verdict: Verdict::Unknown, findings } => {
+            let doubt = |finding: &&Finding| finding.severity() != Severity::Ok;
+            findings.iter().filter(doubt).map(|finding| format!("{name}: {}", sentence(finding))).collect()
+        }
+        Tried::NeedsVariables(variables) => vec![format!(
+            "{name}: client id and secret were not tried, as each account has its own {}",
+            variables.join(", ")
+        )],
+        _ => Vec::new(),
+    }
+}
+
+/// So many ailing connections of one configuration are listed.
+const MOST_LISTED: usize = 20;
+
+/// `the connection "Sales" of alice`.
+fn the_connection(name: &str, owner: &str) -> String {
+    let of = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {owner}") };
+    format!("the connection \"{name}\" {of}")
+}
+
+fn ailment_phrase(what: &Ailment) -> String {
+    match what {
+        Ailment::Settings(faults) => faults.iter().map(fault_phrase).collect::<Vec<_>>().join(", "),
+        Ailment::NoTokens => "has no tokens; authorise it again".to_owned(),
+        Ailment::DoesNotOpen => "has sealed values that do not open; authorise it again".to_owned(),
+        Ailment::Failing { failures, blame, result } => {
+            let failures = count(usize::try_from(*failures).unwrap_or(usize::MAX), "refresh");
+            let failures = failures.replace("refreshs", "refreshes");
+            format!("has seen {failures} fail in a row, last with {result}; to blame: {}", blame.as_str())
+        }
+        Ailment::Uncertain { since } => format!(
+            "may have lost its refresh token with an answer at {}; it works as long as its access token does",
+            whole_seconds(*since)
+        ),
+    }
 }
 
 fn connector_findings(report: &ConnectorReport) -> Vec<String> {
@@ -209,9 +266,28 @@ fn connector_findings(report: &ConnectorReport) -> Vec<String> {
         if !configuration.missing_parameters.is_empty() {
             lines.push(format!("{name}: lacks {}", configuration.missing_parameters.join(", ")));
         }
+        lines.extend(configuration.faults.iter().map(|fault| format!("{name}: {}", fault_phrase(fault))));
+        match &configuration.tried {
+            Tried::Found { findings, .. } => {
+                let serious = |finding: &&Finding| finding.severity() != Severity::Ok;
+                lines.extend(findings.iter().filter(serious).map(|f| format!("{name}: {}", sentence(f))));
+            }
+            Tried::NotNow => {
+                lines.push(format!("{name}: its client id and secret could not be tried just now; ask again"));
+            }
+            Tried::NeedsVariables(_) => lines.extend(doubts(configuration)),
+            Tried::Pointless => {}
+        }
         for (connection, owner) in &configuration.lost_connections {
-            let of = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {owner}") };
-            lines.push(format!("{name}: the connection \"{connection}\" {of} must be authorised again"));
+            lines.push(format!("{name}: {} must be authorised again", the_connection(connection, owner)));
+        }
+        for ailing in configuration.ailing.iter().take(MOST_LISTED) {
+            let which = the_connection(&ailing.name, &ailing.owner);
+            lines.push(format!("{name}: {which} {}", ailment_phrase(&ailing.what)));
+        }
+        let more = configuration.ailing.len().saturating_sub(MOST_LISTED);
+        if more > 0 {
+            lines.push(format!("{name}: and {} more with something the matter", count(more, "connection")));
         }
     }
     for (url, reach) in &report.endpoints {
@@ -273,14 +349,53 @@ fn setup_sentence(fault: &SetupFault) -> String {
         ),
         SetupFault::ExchangeAnswersWrongly(urls) => format!("Token endpoints answer with errors: {}.", pairs(urls)),
         SetupFault::ExchangeUnreachable(urls) => format!("Token endpoints cannot be reached: {}.", pairs(urls)),
-        SetupFault::EngineErrors(rows) => {
-            let rows: Vec<String> = rows.iter().take(20).map(|(id, kind)| format!("{id} ({kind})")).collect();
-            format!("Sealed secrets of these profiles do not open: {}. Load them again.", rows.join(", "))
-        }
+        SetupFault::EngineErrors(errors) => engine_sentences(errors),
         SetupFault::EngineOff => {
             "Accounts cannot be connected, as only hashes of client secrets are kept (--secrets hashed).".to_owned()
         }
     };
     // A line each: what a path or a system says may have more.
     format!("[{}] {}", fault.code(), text.replace(['\n', '\r'], " "))
+}
+
+/// What the connection engine cannot work with, and what helps.
+fn engine_sentences(errors: &EngineErrors) -> String {
+    let ids = |ids: &[i64]| listed(ids.iter().map(ToString::to_string), ids.len());
+    let mut said = Vec::new();
+    if !errors.profiles.is_empty() {
+        let rows = errors.profiles.iter().map(|(id, kind)| format!("{id} ({kind})"));
+        let rows = listed(rows, errors.profiles.len());
+        said.push(format!("Sealed secrets of these profiles do not open: {rows}. Load them again."));
+    }
+    if !errors.grants.is_empty() {
+        said.push(format!("Tokens of these connections do not open: {}. Authorise them again.", ids(&errors.grants)));
+    }
+    if !errors.answers.is_empty() {
+        said.push(format!(
+            "A refresh of these connections was cut off, and its answer does not open: {}. Authorise them again.",
+            ids(&errors.answers)
+        ));
+    }
+    if !errors.inputs.is_empty() {
+        said.push(format!(
+            "Values given with these connections do not open: {}. Give them again.",
+            ids(&errors.inputs)
+        ));
+    }
+    if !errors.rejected.is_empty() {
+        let rows = errors.rejected.iter().map(|(id, name, why)| format!("{id} ({}: {why})", shown(name)));
+        let rows = listed(rows, errors.rejected.len());
+        said.push(format!("Providers turn down the client id or secret of these profiles: {rows}."));
+    }
+    said.join(" ")
+}
+
+/// Up to twenty of them, and how many more there are.
+fn listed(rows: impl Iterator<Item = String>, len: usize) -> String {
+    let mut rows: Vec<String> = rows.take(MOST_LISTED).collect();
+    let more = len.saturating_sub(MOST_LISTED);
+    if more > 0 {
+        rows.push(format!("and {more} more"));
+    }
+    rows.join(", ")
 }

@@ -94,9 +94,13 @@ pub fn routes() -> Routes {
             "/connections",
             [(Method::GET, SEE, web::to(connections::list)), (Method::POST, CHANGE, web::to(connections::create))],
         )
+        // Ours, and before the one that would take the word for an id.
+        .at("/connections/import", [(Method::POST, CHANGE, web::to(super::admin::connect::import))])
         .at(
             "/connections/{id}",
             [
+                // The vendor has none; ours tells all that is known.
+                (Method::GET, SEE, web::to(super::admin::connect::get)),
                 (Method::PUT, CHANGE, web::to(connections::update)),
                 (Method::DELETE, CHANGE, web::to(connections::delete)),
             ],

@@ -1,5 +1,5 @@
-//! What a definition must be to be kept: every URL https or on loopback, every name and value fit for the place where it
-//! will stand, every number in range.
+//! What a definition must be to be kept: every URL https or on loopback, every name and value fit for the place where
+//! it will stand, every number in range.
 
 use regex_lite::{Regex, RegexBuilder};
 
@@ -253,8 +253,8 @@ impl Entry {
         })
     }
 
-    /// Whether a URL lies on the entry's hosts. Entries of the operator may leave the hosts out: then each URL speaks for
-    /// itself.
+    /// Whether a URL lies on the entry's hosts. Entries of the operator may leave the hosts out: then each URL speaks
+    /// for itself.
     pub(super) fn on_hosts(&self, url: &url::Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         self.hosts.is_empty()
@@ -293,9 +293,9 @@ pub(super) fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Re
     Ok(out)
 }
 
-/// Whether a value can stand in a URL without changing what is around it, whatever its pattern takes: it begins no query,
-/// no fragment and no escape, and climbs out of no path. That it begins no path where the host is written, the caller
-/// sees from the filled URL's host.
+/// Whether a value can stand in a URL without changing what is around it, whatever its pattern takes: it begins no
+/// query, no fragment and no escape, and climbs out of no path. That it begins no path where the host is written, the
+/// caller sees from the filled URL's host.
 pub(super) fn fits_url(value: &str) -> bool {
     !value.contains(['?', '#', '\\', '%', '@', '{', '}'])
         && !value.chars().any(|c| c.is_control() || c.is_whitespace())

@@ -1,7 +1,8 @@
 //! The provider catalogue: how each provider is spoken to, as data. No provider's name stands in code.
 //!
 //! An [`Entry`] is the one form of a definition: in `static/catalogue/providers.json`, in the database for the
-//! operator's own, and in `GET|POST|PUT /api/providers`. What a provider does differently from RFC 6749 is a field here.
+//! operator's own, and in `GET|POST|PUT /api/providers`. What a provider does differently from RFC 6749 is a field
+//! here.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -181,8 +182,8 @@ pub struct Variable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserInfo {
-    /// The address. `None`: the provider tells it with the tokens; the pointers go into what `keep` and `callback_params`
-    /// kept (`/workspace_id`).
+    /// The address. `None`: the provider tells it with the tokens; the pointers go into what `keep` and
+    /// `callback_params` kept (`/workspace_id`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// JSON pointer of the account's id.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::domain::{Faults, Result, Why};
 
-/// A provider for one account: an [`Entry`] whose URLs, scopes and issuer have no `{variables}` any more, on the hosts that
-/// it declares.
+/// A provider for one account: an [`Entry`] whose URLs, scopes and issuer have no `{variables}` any more, on the hosts
+/// that it declares.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     entry: Entry,
@@ -30,8 +30,8 @@ pub enum Replay {
 }
 
 impl Entry {
-    /// Fills in the blanks: `{variables}` from `variables`, endpoints that a profile gives from `parameters`. What neither
-    /// needs is passed over.
+    /// Fills in the blanks: `{variables}` from `variables`, endpoints that a profile gives from `parameters`. What
+    /// neither needs is passed over.
     ///
     /// Faults name `variables.subdomain` or `parameters.TOKEN_URL`.
     pub fn resolve(

@@ -1,7 +1,7 @@
 //! What an answer to a token request means: tokens (RFC 6749 §5.1), or why there are none and who is to blame (§5.2).
 //!
-//! It reads what comes, not what should have come: JSON whatever its media type, forms, errors with status 200, numbers as
-//! text. A provider that does one thing otherwise says so in its entry.
+//! It reads what comes, not what should have come: JSON whatever its media type, forms, errors with status 200,
+//! numbers as text. A provider that does one thing otherwise says so in its entry.
 
 use serde_json::{Map, Value};
 
@@ -83,8 +83,8 @@ impl Resolved {
         })
     }
 
-    /// When the access token ends. What is no number, or below zero, counts as not said: a provider that subtracts wrongly
-    /// must not make a good token useless. `0` is an end that has come.
+    /// When the access token ends. What is no number, or below zero, counts as not said: a provider that subtracts
+    /// wrongly must not make a good token useless. `0` is an end that has come.
     fn expires_at(&self, body: &Value, raw: &RawAnswer) -> Option<Timestamp> {
         let (within, at) = (AnswerField::ExpiresIn, AnswerField::ExpiresAt);
         // An entry that names one place wants that one first.
@@ -240,8 +240,8 @@ impl Refusal {
         self
     }
 
-    /// What it means that there is no whole answer. One that is there has a meaning that only its provider's entry knows
-    /// ([`Resolved::read`]); here only its status counts.
+    /// What it means that there is no whole answer. One that is there has a meaning that only its provider's entry
+    /// knows ([`Resolved::read`]); here only its status counts.
     pub fn of_sent(sent: &Sent) -> Self {
         match sent {
             Sent::NotSent(why) => Self { description: Some(why.clone()), ..Self::new(Blame::Network, "unreachable") },

@@ -6,10 +6,12 @@
 mod answer;
 pub mod browser;
 mod caller;
+pub mod granted;
 mod multipart;
 pub mod oidc;
 pub mod person;
 pub mod practice;
+pub mod raw;
 
 use std::{
     fs::{self, File},

@@ -80,11 +80,6 @@ impl Practice {
         self.state("").await["grants"].as_array().cloned().unwrap_or_default()
     }
 
-    /// All access tokens expire at once.
-    pub async fn expire(&self) {
-        self.control("expire", json!({})).await;
-    }
-
     /// Makes it known to a server, with a profile for it; answers the profile's id.
     pub async fn introduce(&self, admin: &Caller) -> i64 {
         admin.post("/api/providers", &definition(&self.options, self.url())).await.expect(200);
@@ -113,7 +108,7 @@ impl Practice {
                 "expires_in": expires_in,
             });
             let answer = admin.post("/api/connections/import", &body).await.expect(200);
-            let id = answer["result"]["id"].as_i64().or_else(|| answer["id"].as_i64()).unwrap();
+            let id = answer["result"]["id"].as_i64().unwrap();
             connected.push((id, grant["id"].as_u64().unwrap()));
         }
         connected

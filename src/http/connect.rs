@@ -1,0 +1,228 @@
+//! The browser's part of connecting an account: the link that somebody opens, and the two addresses to which providers send
+//! browsers back. Plain pages without a script; every answer is one, failures too.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration},
+    http::{Method, StatusCode, header},
+    web,
+};
+
+use super::{
+    Surface,
+    accept::wants_japanese,
+    body::path_text,
+    caller::{Needs, origin},
+    problem::Failure,
+    routes::Routes,
+};
+use crate::{
+    app::{
+        App,
+        connect::{Back, Callback, Landing, Outcome},
+    },
+    domain::{Error, Secret},
+};
+
+/// The longest query of a callback that is read, in bytes.
+const MOST_QUERY: usize = 16 * 1024;
+/// A browser that has begun is known again for so long.
+const COOKIE_LIFE: Duration = Duration::hours(1);
+
+/// Adds the link's route.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/connect/{ticket}", [(Method::GET, Needs::Nothing, web::to(open))])
+}
+
+/// The name of the cookie that binds a browser to what it began.
+fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-grantry-connect" } else { "grantry-connect" }
+}
+
+/// A page of one heading and some lines, each escaped.
+fn page(status: StatusCode, language: &str, heading: &str, lines: &[String]) -> HttpResponse {
+    let lines: String = lines.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
+    HttpResponse::build(status).content_type("text/html; charset=utf-8").body(format!(
+        "<!doctype html><html lang=\"{language}\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{0} · Grantry</title>\
+         <link rel=\"icon\" href=\"/icon.svg\"><link rel=\"stylesheet\" href=\"/admin.css\">\
+         <main class=\"narrow\"><h1>{0}</h1>{lines}</main></html>\n",
+        escaped(heading)
+    ))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn gone(japanese: bool) -> HttpResponse {
+    let (heading, line) = if japanese {
+        (
+            "このリンクは使用できません",
+            "リンクの期限が切れたか、使用済みか、別のブラウザで開始されました。新しいリンクを依頼してください。",
+        )
+    } else {
+        (
+            "This link is no good any more",
+            "It has ended, it was used already, or it was begun in another browser. Ask for a new one.",
+        )
+    };
+    page(StatusCode::NOT_FOUND, language(japanese), heading, &[line.to_owned()])
+}
+
+fn language(japanese: bool) -> &'static str {
+    if japanese { "ja" } else { "en" }
+}
+
+fn browser(request: &HttpRequest, surface: &Surface) -> Option<Secret> {
+    request.cookie(cookie_name(surface.secure)).map(|cookie| Secret::new(cookie.value()))
+}
+
+async fn open(app: web::Data<App>, surface: web::Data<Surface>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    if request.method() == Method::HEAD {
+        // Whoever only looks whether the link is there begins nothing.
+        return Ok(HttpResponse::Ok().finish());
+    }
+    let ticket = Secret::new(path_text(&request, "ticket")?);
+    let opened = match app.open_link(&ticket, browser(&request, &surface)).await {
+        Err(Error::NotFound { .. }) => return Ok(gone(wants_japanese(request.headers()))),
+        opened => opened?,
+    };
+    // Lax: the provider's page sends the browser back to us, and the cookie has to come along.
+    let cookie = Cookie::build(cookie_name(surface.secure), opened.browser.expose().to_owned())
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(surface.secure)
+        .max_age(COOKIE_LIFE)
+        .finish();
+    Ok(HttpResponse::Found().insert_header((header::LOCATION, opened.redirect)).cookie(cookie).finish())
+}
+
+/// `/oauth/callback`.
+pub(super) async fn oauth_callback(
+    app: web::Data<App>,
+    surface: web::Data<Surface>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    come_back(Callback::OAuth, app, surface, request).await
+}
+
+/// `/Thingworx/Oauths/oauth/return`.
+pub(super) async fn flow_callback(
+    app: web::Data<App>,
+    surface: web::Data<Surface>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    come_back(Callback::Flow, app, surface, request).await
+}
+
+async fn come_back(
+    callback: Callback,
+    app: web::Data<App>,
+    surface: web::Data<Surface>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let japanese = wants_japanese(request.headers());
+    if request.method() == Method::HEAD {
+        return Ok(HttpResponse::Ok().finish());
+    }
+    let Some(parameters) = parameters(request.query_string()) else { return Ok(gone(japanese)) };
+    let back = Back { callback, parameters, browser: browser(&request, &surface) };
+    let landing = app.come_back(back, origin(&request)?).await?;
+    if let Some(url) = landing.return_url.as_deref().and_then(|url| returned(url, &landing.outcome)) {
+        return Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, url)).finish());
+    }
+    Ok(landed(&landing, japanese))
+}
+
+/// The parameters of a callback; `None` when one that counts stands there twice, or there is too much of it.
+fn parameters(query: &str) -> Option<BTreeMap<String, Secret>> {
+    if query.len() > MOST_QUERY {
+        return None;
+    }
+    let mut parameters = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        // RFC 6749 §3.1: no parameter twice.
+        if parameters.insert(name.into_owned(), Secret::new(value)).is_some() {
+            return None;
+        }
+    }
+    Some(parameters)
+}
+
+/// The address to go back to, with what came of it.
+fn returned(url: &str, outcome: &Outcome) -> Option<String> {
+    let mut url = url::Url::parse(url).ok()?;
+    {
+        let mut query = url.query_pairs_mut();
+        match outcome {
+            Outcome::Connected { connection_id, .. } => {
+                query.append_pair("status", "success").append_pair("connection_id", &connection_id.to_string());
+            }
+            Outcome::Unknown => return None,
+            Outcome::Refused { error, .. } => {
+                query.append_pair("status", "failed").append_pair("error", error);
+            }
+            Outcome::AppRejected => {
+                query.append_pair("status", "failed").append_pair("error", "app_secret_rejected");
+            }
+            Outcome::OtherAccount { .. } => {
+                query.append_pair("status", "failed").append_pair("error", "other_account");
+            }
+        }
+    }
+    Some(url.into())
+}
+
+/// The page on which it ends.
+fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
+    let (status, heading, lines) = match &landing.outcome {
+        Outcome::Unknown => return gone(japanese),
+        Outcome::Connected { name, provider, account, owner, .. } => {
+            let account = account.clone().unwrap_or_else(|| name.clone());
+            let of = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
+            if japanese {
+                let line = format!(
+                    "{account} を {provider} の接続「{name}」{of} に接続しました。このページは閉じてかまいません。"
+                );
+                (StatusCode::OK, "接続しました", vec![line])
+            } else {
+                let line = format!("{account} at {provider} is connected to \"{name}\"{of}. You can close this page.");
+                (StatusCode::OK, "Connected", vec![line])
+            }
+        }
+        Outcome::Refused { error, description, redirect_uri } => {
+            let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));
+            let lines = if japanese {
+                vec![format!("プロバイダの応答: {said}"), format!("登録すべきリダイレクトURI: {redirect_uri}")]
+            } else {
+                vec![
+                    format!("The provider says {said}"),
+                    format!("If it speaks of the redirect URI: the one to register there is {redirect_uri}"),
+                ]
+            };
+            (StatusCode::BAD_REQUEST, if japanese { "接続できませんでした" } else { "Not connected" }, lines)
+        }
+        Outcome::AppRejected => {
+            let line = if japanese {
+                "プロバイダがアプリのクライアントIDまたはシークレットを拒否しました。管理者に連絡してください。"
+            } else {
+                "The provider turns down the app's client id or secret. Tell whoever looks after it."
+            };
+            let heading = if japanese { "接続できませんでした" } else { "Not connected" };
+            (StatusCode::BAD_GATEWAY, heading, vec![line.to_owned()])
+        }
+        Outcome::OtherAccount { before, now } => {
+            let line = if japanese {
+                format!("この接続のアカウントは {before} でしたが、{now} が選択されました。何も変更されていません。")
+            } else {
+                format!("This connection belongs to {before}, and {now} came. Nothing was changed.")
+            };
+            (StatusCode::CONFLICT, if japanese { "別のアカウントです" } else { "Another account" }, vec![line])
+        }
+    };
+    page(status, language(japanese), heading, &lines)
+}

@@ -1,0 +1,292 @@
+//! Connecting accounts through a browser, and everything that somebody may try on that way.
+
+use grantry::simulator::{CLIENT_ID, Options, Rotation};
+use reqwest::{Client, Response, redirect::Policy};
+use serde_json::{Value, json};
+
+use crate::support::{Caller, Server, practice::Practice};
+
+/// A browser without a page: it keeps cookies and follows nothing by itself.
+struct Browser {
+    http: Client,
+    cookie: Option<String>,
+}
+
+impl Browser {
+    fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { http: Client::builder().no_proxy().redirect(Policy::none()).build().unwrap(), cookie: None }
+    }
+
+    async fn get(&mut self, url: &str) -> Response {
+        let mut request = self.http.get(url);
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        let answer = request.send().await.unwrap();
+        if let Some(set) = answer.headers().get("set-cookie") {
+            let set = set.to_str().unwrap();
+            assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
+            self.cookie = set.split(';').next().map(str::to_owned);
+        }
+        answer
+    }
+}
+
+fn location(answer: &Response) -> String {
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
+/// The provider approves at once, for this account.
+fn approving(authorize: &str, account: &str) -> String {
+    format!("{authorize}&login_hint={account}&auto=1")
+}
+
+struct Link {
+    connection: i64,
+    url: String,
+}
+
+async fn link(admin: &Caller, body: Value) -> Link {
+    let made = admin.post("/api/connect", &body).await.expect(200)["result"].clone();
+    Link { connection: made["connection_id"].as_i64().unwrap(), url: made["url"].as_str().unwrap().to_owned() }
+}
+
+/// Opens a link and goes to the provider; the address to which it sends the browser back.
+async fn to_the_provider(browser: &mut Browser, url: &str, account: &str) -> String {
+    let opened = browser.get(url).await;
+    assert_eq!(opened.status(), 302);
+    let approved = browser.http.get(approving(&location(&opened), account)).send().await.unwrap();
+    assert!(approved.status().is_redirection(), "{}", approved.text().await.unwrap());
+    location(&approved)
+}
+
+async fn practice_with(server: &Server) -> (Practice, Caller, i64) {
+    let practice = Practice::with(Options { rotation: Rotation::Strict, ..Options::default() });
+    let admin = server.admin();
+    let profile = practice.introduce(&admin).await;
+    (practice, admin, profile)
+}
+
+#[tokio::test]
+async fn a_link_connects_an_account_and_says_which() {
+    let server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile, "owner": "alice", "name": "Mail <b>"})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    assert!(back.contains("/oauth/callback?"), "{back}");
+    let landed = browser.get(&back).await;
+    assert_eq!(landed.status(), 200);
+    let page = landed.text().await.unwrap();
+    assert!(page.contains("alice@practice.example") && page.contains("Mail &lt;b&gt;"), "{page}");
+    let detail = admin.get(&format!("/api/connections/{}", link.connection)).await.expect(200)["result"].clone();
+    assert_eq!(detail["account"]["label"], "alice@practice.example");
+    assert_eq!(
+        (&detail["authorization_status"], &detail["grant"]["type"]),
+        (&json!("success"), &json!("authorization_code"))
+    );
+    let token = admin.get(&format!("/api/connections/{}/token", link.connection)).await.expect(200);
+    assert_eq!(token["token_type"], "Bearer");
+    let again = browser.get(&back).await;
+    assert_eq!(again.status(), 404, "a state is good once");
+    assert_eq!(browser.get(&link.url).await.status(), 404, "and so is a link that has done its work");
+}
+
+#[tokio::test]
+async fn a_callback_is_taken_from_the_browser_that_began_and_from_no_other() {
+    let server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    // Somebody else's browser, with no cookie or with one of its own.
+    assert_eq!(Browser::new().get(&back).await.status(), 404);
+    let mut other = Browser::new();
+    let own = to_the_provider(&mut other, &link.url, "bob").await;
+    assert_eq!(browser.get(&back).await.status(), 404, "what was shown to the wrong one is spent");
+    assert_eq!(browser.get(&own).await.status(), 404);
+    for forged in [
+        "/oauth/callback",
+        "/oauth/callback?code=x",
+        "/oauth/callback?state=x&code=y",
+        "/oauth/callback?state=x&state=y&code=z",
+        "/Thingworx/Oauths/oauth/return?state=x&code=y",
+    ] {
+        assert_eq!(browser.get(&format!("{}{forged}", server.url)).await.status(), 404, "{forged}");
+    }
+    let detail = admin.get(&format!("/api/connections/{}", link.connection)).await.expect(200);
+    assert_eq!(detail["result"]["authorization_status"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_other_callback_is_for_profiles_that_are_registered_with_it() {
+    let mut server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    server.stop();
+    let db = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
+    db.execute("UPDATE profiles SET callback = 'flow' WHERE id = ?1", [profile]).unwrap();
+    drop(db);
+    let server = Server::on(server.dir(), &[], &[]).await;
+    let admin = admin.at(&server.url);
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    assert!(back.starts_with(&format!("{}/Thingworx/Oauths/oauth/return?", server.url)), "{back}");
+    assert_eq!(browser.get(&back).await.status(), 200);
+}
+
+#[tokio::test]
+async fn another_account_is_refused_unless_somebody_says_so_and_the_id_stays() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let first = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &first.url, "alice").await;
+    assert_eq!(browser.get(&back).await.status(), 200);
+    let again = link(&admin, json!({"connection_id": first.connection})).await;
+    assert_eq!(again.connection, first.connection);
+    let back = to_the_provider(&mut browser, &again.url, "bob").await;
+    let refused = browser.get(&back).await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.text().await.unwrap().contains("bob@practice.example"));
+    let wanted = link(&admin, json!({"connection_id": first.connection, "other_account": true})).await;
+    let back = to_the_provider(&mut browser, &wanted.url, "bob").await;
+    assert_eq!(browser.get(&back).await.status(), 200);
+    let detail = admin.get(&format!("/api/connections/{}", first.connection)).await.expect(200)["result"].clone();
+    assert_eq!(detail["account"]["label"], "bob@practice.example");
+    // What the wrong account brought is ended at the provider.
+    crate::support::practice::until("it is revoked", std::time::Duration::from_secs(20), async || {
+        practice.counts().await["requests"]["/revoke"].as_u64().unwrap_or_default() >= 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_back_to_where_the_operator_allows_and_nowhere_else() {
+    let server = Server::with(&["--return-urls", "https://app.acme.example/done"]).await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    for bad in [
+        "https://app.acme.example.evil/done",
+        "https://app.acme.example/done-evil",
+        "https://app.acme.example/other",
+        "https://app.acme.example/done/../other",
+        "https://app.acme.example@evil.example/done",
+        "https://user@app.acme.example/done",
+        "http://app.acme.example/done",
+        "https://app.acme.example:8443/done",
+        "https:\\\\app.acme.example\\done",
+        "//app.acme.example/done",
+        "javascript:alert(1)",
+        "",
+    ] {
+        let refused = admin.post("/api/connect", &json!({"custom_oauth_profile_id": profile, "return_url": bad})).await;
+        assert_eq!(refused.status, 400, "{bad}");
+    }
+    let url = "https://app.acme.example/done/here?kept=1";
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile, "return_url": url})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    let landed = browser.get(&back).await;
+    assert_eq!(landed.status(), 303);
+    assert_eq!(location(&landed), format!("{url}&status=success&connection_id={}", link.connection));
+}
+
+#[tokio::test]
+async fn what_a_provider_says_is_shown_as_text() {
+    let server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let opened = browser.get(&link.url).await;
+    let state = url::Url::parse(&location(&opened)).unwrap();
+    let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let error = "error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E%0d%0aSet-Cookie:%20x=1";
+    let refused = browser.get(&format!("{}/oauth/callback?state={state}&{error}", server.url)).await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.headers().get("set-cookie").is_none());
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("access_denied") && page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    assert!(page.contains("/oauth/callback"), "the redirect URI is named: {page}");
+}
+
+#[tokio::test]
+async fn what_would_stop_the_person_is_an_error_before_a_link_is_made() {
+    let server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    for (body, field) in [
+        (json!({"custom_oauth_profile_id": 999}), "custom_oauth_profile_id"),
+        (json!({"custom_oauth_profile_id": profile, "scopes": ["a b"]}), "scopes[0]"),
+        (json!({"custom_oauth_profile_id": profile, "scopes": ["a\r\nX: y"]}), "scopes[0]"),
+        (json!({"custom_oauth_profile_id": profile, "scopes": vec!["a"; 101]}), "scopes"),
+        (json!({"custom_oauth_profile_id": profile, "name": "a\u{0}"}), "name"),
+        (json!({"custom_oauth_profile_id": profile, "colour": 1}), "colour"),
+        (json!({"provider": "nobody"}), "provider"),
+        (json!({}), "provider"),
+    ] {
+        let refused = admin.post("/api/connect", &body).await.expect(400);
+        assert!(refused["errors"].get(field).is_some(), "{body}: {refused}");
+    }
+    assert_eq!(admin.post("/api/connect", &json!({"connection_id": 999})).await.status, 404);
+    let hashed = Server::with(&["--secrets", "hashed"]).await;
+    let practice = Practice::rotating(Rotation::None);
+    let admin = hashed.admin();
+    let profile = practice.introduce(&admin).await;
+    let refused = admin.post("/api/connect", &json!({"custom_oauth_profile_id": profile})).await.expect(400);
+    assert!(refused["message"].as_str().unwrap().contains("--secrets hashed"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_turned_down_secret_is_told_to_the_person_and_the_code_is_not_wasted() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    practice.control("clients", json!({"client_id": CLIENT_ID, "client_secret": "PLANTED-other"})).await;
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    let refused = browser.get(&back).await;
+    assert_eq!(refused.status(), 502);
+    assert!(refused.text().await.unwrap().contains("client id or secret"));
+}
+
+#[tokio::test]
+async fn client_credentials_connect_without_a_browser_and_are_fetched_anew() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let made = admin
+        .post("/api/connect/client_credentials", &json!({"custom_oauth_profile_id": profile, "name": "Robot"}))
+        .await
+        .expect(200)["result"]
+        .clone();
+    assert_eq!(made["grant"]["type"], "client_credentials");
+    let id = made["id"].as_i64().unwrap();
+    let path = format!("/api/connections/{id}/token");
+    let before = admin.get(&path).await.expect(200)["access_token"].clone();
+    let refreshed = admin.post(&format!("/api/connections/{id}/refresh"), &json!({})).await.expect(200);
+    assert_eq!(refreshed["result"]["grant"]["last_refresh"]["ok"], true);
+    assert_ne!(admin.get(&path).await.expect(200)["access_token"], before);
+    // One that cannot be had leaves nothing behind.
+    practice.fault("token", "invalid_client").await;
+    let before = admin.get("/api/connections").await.expect(200).as_array().unwrap().len();
+    let refused = admin.post("/api/connect/client_credentials", &json!({"custom_oauth_profile_id": profile})).await;
+    assert_eq!(refused.expect(424)["error"], "app_secret_rejected");
+    assert_eq!(admin.get("/api/connections").await.expect(200).as_array().unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn disconnecting_ends_the_grant_here_at_once_and_at_the_provider_when_it_is_up() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let [(id, grant)] = practice.connect(&admin, profile, 1, false).await[..] else { panic!("one") };
+    practice.control("faults", json!({"on": "revoke", "fault": "status:503", "times": 2})).await;
+    admin.post(&format!("/api/connections/{id}/disconnect"), &json!({})).await.expect(200);
+    assert_eq!(admin.get(&format!("/api/connections/{id}/token")).await.status, 409);
+    let detail = admin.get(&format!("/api/connections/{id}")).await.expect(200)["result"].clone();
+    assert_eq!((&detail["authorization_status"], &detail["grant"]), (&json!("failed"), &Value::Null));
+    crate::support::practice::until("it is revoked", std::time::Duration::from_secs(40), async || {
+        practice.grant(grant).await["alive"] == false
+    })
+    .await;
+    admin.delete(&format!("/api/connections/{id}")).await.expect(200);
+    admin.delete(&format!("/api/custom_oauth_profiles/{profile}")).await.expect(200);
+}
