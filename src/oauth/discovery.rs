@@ -152,6 +152,12 @@ impl Discovered {
     pub fn entry(&self, given: Map<String, Value>) -> Result<Entry> {
         let scopes: Vec<&str> =
             USUAL_SCOPES.into_iter().filter(|scope| self.scopes.iter().any(|has| has == scope)).collect();
+        // A refresh token is for who was asked for consent (OpenID Connect Core §11), and strict servers give none without.
+        // A server that is content with less is told so by `"authorize_params": {}`.
+        let offline = match given.get("default_scopes").and_then(Value::as_array) {
+            Some(own) => own.iter().any(|scope| scope == "offline_access"),
+            None => scopes.contains(&"offline_access"),
+        };
         let mut found = json!({
             "issuer": self.issuer,
             "iss_in_callback": self.iss_in_callback,
@@ -164,6 +170,7 @@ impl Discovered {
             "client_auth": self.client_auth.first(),
             "pkce": self.pkce,
             "default_scopes": scopes,
+            "authorize_params": offline.then(|| json!({"prompt": "consent"})),
         });
         let mut fields = given;
         for (name, value) in found.as_object_mut().map(std::mem::take).into_iter().flatten() {

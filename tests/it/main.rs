@@ -22,6 +22,8 @@ mod failures;
 mod flow_services;
 mod hostile;
 mod layering;
+mod like;
+mod oidc;
 mod profiles;
 mod provider_check;
 mod providers;

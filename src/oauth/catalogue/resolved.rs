@@ -275,6 +275,17 @@ impl Resolved {
         }
     }
 
+    /// The same provider with every field of a success where RFC 6749 has it; `None`: the access token is looked for there
+    /// anyway. A code may be answered in another place than a refresh: never are two places mixed, as two accounts' tokens
+    /// may stand in one answer.
+    pub(in crate::oauth) fn with_usual_places(&self) -> Option<Self> {
+        self.entry.answer.contains_key(&AnswerField::AccessToken).then(|| {
+            let mut usual = self.clone();
+            usual.entry.answer.retain(|field, _| matches!(field, AnswerField::Error | AnswerField::ErrorDescription));
+            usual
+        })
+    }
+
     /// Where a field of an answer may stand, the first place that has one first.
     pub(in crate::oauth) fn pointers(&self, field: AnswerField) -> Vec<&str> {
         match self.entry.answer.get(&field) {

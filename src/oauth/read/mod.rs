@@ -26,14 +26,20 @@ impl Resolved {
         let body = parse(raw.body.expose());
         let status = raw.status;
         let granted = (200..300).contains(&status) && body.as_ref().is_some_and(|body| self.succeeded(body));
-        if granted
-            && let Some(body) = &body
-            && self.find(body, AnswerField::AccessToken).is_some_and(|token| !is_empty(token))
-        {
-            return match self.tokens(body, raw) {
-                Some(tokens) => Answer::Tokens(tokens),
-                None => Answer::Refused(Refusal::new(Blame::Provider, "malformed_token").unclear(true)),
+        if granted && let Some(body) = &body {
+            let has_token = |at: &Self| at.find(body, AnswerField::AccessToken).is_some_and(|token| !is_empty(token));
+            let tokens = if has_token(self) {
+                Some(self.tokens(body, raw))
+            } else {
+                self.with_usual_places().filter(has_token).map(|usual| usual.tokens(body, raw))
             };
+            match tokens {
+                Some(Some(tokens)) => return Answer::Tokens(tokens),
+                Some(None) => {
+                    return Answer::Refused(Refusal::new(Blame::Provider, "malformed_token").unclear(true));
+                }
+                None => {}
+            }
         }
         let code = body.as_ref().and_then(|body| self.code(body, status));
         let said = body.as_ref().and_then(|body| self.description(body));

@@ -76,6 +76,22 @@ fn tokens_are_found_where_the_entry_says_and_as_providers_write_them() {
 }
 
 #[test]
+fn a_refresh_that_is_answered_in_another_place_than_the_code_is_read_and_places_are_not_mixed() {
+    let theirs = provider(
+        r#","answer":{"access_token":"/user/access_token","refresh_token":"/user/refresh_token",
+        "expires_in":"/user/expires_in"},"success":{"pointer":"/ok","equals":true}"#,
+    );
+    let code = r#"{"ok":true,"access_token":"BOT","refresh_token":"BOT'S","expires_in":5,"user":{"access_token":"A"}}"#;
+    let found = tokens(&theirs, code);
+    assert_eq!((found.access.expose(), found.refresh.is_none(), found.expires_at), ("A", true, None));
+    let refreshed = r#"{"ok":true,"access_token":"B","refresh_token":"R","expires_in":5,"user":{"id":"U1"}}"#;
+    let found = tokens(&theirs, refreshed);
+    assert_eq!((found.access.expose(), found.refresh.as_ref().map(Secret::expose)), ("B", Some("R")));
+    assert_eq!(found.expires_at, Some(Timestamp(HERE + 5000)));
+    assert_eq!(refusal(&theirs, 200, r#"{"ok":false,"error":"invalid_grant","access_token":"B"}"#).blame, Blame::Grant);
+}
+
+#[test]
 fn the_end_of_a_token_is_an_instant_however_it_is_written() {
     let (usual, ms) = (provider(""), provider(r#","expires_in_unit":"ms""#));
     let lasting = provider(r#","default_lifetime_s":7200"#);

@@ -11,6 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::installed;
+
 /// How long the page may take for one step; two cores may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The key of an element's id (WebDriver §12.2).
@@ -24,14 +26,6 @@ pub struct Browser {
     http: reqwest::Client,
     /// Goes last, when nothing writes to it any more.
     profile: TempDir,
-}
-
-/// The first of these programs that is installed.
-fn installed(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
-        .find(|file| file.is_file())
 }
 
 impl Browser {

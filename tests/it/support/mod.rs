@@ -8,6 +8,8 @@ pub mod browser;
 mod caller;
 pub mod granted;
 mod multipart;
+pub mod oidc;
+pub mod person;
 pub mod practice;
 pub mod raw;
 
@@ -28,6 +30,14 @@ pub use multipart::{APPLICATION_FILE, MULTIPART, Part, application_body, multipa
 
 /// The beginning of every secret that a test makes up.
 pub const PLANTED: &str = "PLANTED";
+
+/// The first of these programs that is installed.
+fn installed(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+        .find(|file| file.is_file())
+}
 
 /// The program under test.
 pub fn program() -> &'static Path {
