@@ -63,6 +63,11 @@ impl Client {
         Ok(Self { http, url: format!("http://{address}"), token: opened.run.text().clone(), own: Some((stop, app)) })
     }
 
+    /// Whether the server is one of our own, for this command alone.
+    pub(super) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Ends a server of our own.
     pub(super) async fn close(self) {
         if let Some((stop, app)) = self.own {

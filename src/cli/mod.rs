@@ -8,6 +8,7 @@ mod admin;
 mod api_token;
 mod application;
 mod client;
+mod connection;
 mod event;
 mod keys;
 mod load;
@@ -46,6 +47,15 @@ struct Cli {
 enum Command {
     /// Start the server. This is what `grantry` alone does.
     Serve,
+    /// Connect an account in the browser, and wait until it is.
+    Connect(connection::Connect),
+    /// Look after connections: accounts that are connected.
+    #[command(subcommand)]
+    Connection(connection::Command),
+    /// Print a fresh access token of a connection, and nothing else.
+    Token(connection::Token),
+    /// Run a command with a fresh access token in its environment.
+    Exec(connection::Exec),
     /// Look after API tokens: credentials for the HTTP API.
     #[command(subcommand)]
     ApiToken(api_token::Command),
@@ -192,6 +202,30 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Serve => serve::serve(&context),
         Command::Config(command) => settings::run(&context, &command),
         Command::Completions { .. } | Command::Simulate(_) => Ok(()),
+        Command::Connect(connect) => {
+            with_client(&context, async |client| connection::connect(&context, client, connect).await)
+        }
+        Command::Connection(command) => {
+            with_client(&context, async |client| connection::run(&context, client, command).await)
+        }
+        Command::Token(token) => with_client(&context, async |client| connection::token(&context, client, token).await),
+        Command::Exec(exec) => {
+            let mut prepared = None;
+            with_client(&context, async |client| {
+                prepared = Some(connection::prepare(client, exec).await?);
+                Ok(())
+            })?;
+            let Some(mut command) = prepared else { return Ok(()) };
+            // In our place: its signals, its exit status, its terminal.
+            #[cfg(unix)]
+            let error = std::os::unix::process::CommandExt::exec(&mut command);
+            #[cfg(not(unix))]
+            let error = match command.status() {
+                Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+                Err(error) => error,
+            };
+            Err(Failed::new(format_args!("{}: {error}", command.get_program().display())))
+        }
         Command::ApiToken(command) => {
             with_client(&context, async |client| api_token::run(&context, client, command).await)
         }

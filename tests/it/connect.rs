@@ -290,3 +290,41 @@ async fn disconnecting_ends_the_grant_here_at_once_and_at_the_provider_when_it_i
     admin.delete(&format!("/api/connections/{id}")).await.expect(200);
     admin.delete(&format!("/api/custom_oauth_profiles/{profile}")).await.expect(200);
 }
+
+#[tokio::test]
+async fn the_command_line_connects_waits_and_hands_out() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::Stdio,
+    };
+    let server = Server::start().await;
+    let (_practice, _admin, _profile) = practice_with(&server).await;
+    let mut command = std::process::Command::new(crate::support::program());
+    crate::support::clean(&mut command);
+    command.args(["connect", "practice", "--owner", "alice", "--no-browser", "--data"]).arg(server.data());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.split_whitespace().last().unwrap().to_owned();
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &url, "alice").await;
+    assert_eq!(browser.get(&back).await.status(), 200);
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("connected to alice@practice.example"), "{said}");
+    let token = server.cli_ok(&["token", "1"]);
+    assert!(token.starts_with("sim_at_") && !token.contains(char::is_whitespace), "{token}");
+    let told = server.cli_ok(&["exec", "1", "--", "sh", "-c", "printf %s \"$ACCESS_TOKEN\"; exit 0"]);
+    assert_eq!(told, token);
+    let failed = server.cli(&["exec", "1", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(failed.status.code(), Some(7));
+    server.cli_ok(&["connection", "refresh", "1"]);
+    assert_ne!(server.cli_ok(&["token", "1"]), token);
+    let shown: Value = serde_json::from_str(&server.cli_ok(&["connection", "show", "1"])).unwrap();
+    assert_eq!(shown["account"]["label"], "alice@practice.example");
+    server.cli_ok(&["connection", "disconnect", "1"]);
+    let refused = server.cli(&["token", "1"]);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    let unknown = server.cli(&["token", "99"]);
+    assert!(!unknown.status.success());
+}
