@@ -8,6 +8,7 @@ pub mod browser;
 mod caller;
 mod multipart;
 pub mod practice;
+pub mod receiver;
 
 use std::{
     fs::{self, File},
