@@ -12,6 +12,7 @@ pub mod oidc;
 pub mod person;
 pub mod practice;
 pub mod raw;
+pub mod receiver;
 
 use std::{
     fs::{self, File},
