@@ -48,16 +48,13 @@ pub(super) fn queue(
         [(refresh, TokenHint::Refresh, "refresh_token"), (access, TokenHint::Access, "access_token")]
     {
         let Some(token) = token else { continue };
-        match registration.provider.revocation(&registration.first_client(), token, hint) {
-            Some(request) => {
-                store::revocations::insert(tx, connection_id, word, &request.to_secret())?;
-                done = Revocation::Queued;
-            }
-            None => {
-                store::revocations::insert_settled(tx, connection_id, word, "unsupported")?;
-                if done == Revocation::Nothing {
-                    done = Revocation::Impossible;
-                }
+        if let Some(request) = registration.provider.revocation(&registration.first_client(), token, hint) {
+            store::revocations::insert(tx, connection_id, word, &request.to_secret())?;
+            done = Revocation::Queued;
+        } else {
+            store::revocations::insert_settled(tx, connection_id, word, "unsupported")?;
+            if done == Revocation::Nothing {
+                done = Revocation::Impossible;
             }
         }
     }

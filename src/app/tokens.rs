@@ -86,17 +86,15 @@ impl App {
             self.refresh(id, Wanted::ForCaller(min_ttl_ms), PATIENCE).await?;
         }
         let found = look()?;
-        match hand_out(&found, min_ttl_ms)? {
-            Some(given) => Ok((found.connection, given)),
-            None => {
-                let why = no_token(&found, min_ttl_ms);
-                let connect_url = match why {
-                    NoToken::NotConnected | NoToken::NeedsReauthorization => self.connect_url(caller, id).await.ok(),
-                    _ => None,
-                };
-                Err(Error::NoToken { why, connect_url })
-            }
+        if let Some(given) = hand_out(&found, min_ttl_ms)? {
+            return Ok((found.connection, given));
         }
+        let why = no_token(&found, min_ttl_ms);
+        let connect_url = match why {
+            NoToken::NotConnected | NoToken::NeedsReauthorization => self.connect_url(caller, id).await.ok(),
+            _ => None,
+        };
+        Err(Error::NoToken { why, connect_url })
     }
 }
 

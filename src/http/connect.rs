@@ -43,7 +43,7 @@ fn cookie_name(secure: bool) -> &'static str {
 
 /// A page of one heading and some lines, each escaped.
 fn page(status: StatusCode, language: &str, heading: &str, lines: &[String]) -> HttpResponse {
-    let lines: String = lines.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
+    let lines = lines.iter().map(|line| ["<p>", &escaped(line), "</p>"].concat()).collect::<String>();
     HttpResponse::build(status).content_type("text/html; charset=utf-8").body(format!(
         "<!doctype html><html lang=\"{language}\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{0} · Grantry</title>\

@@ -24,7 +24,7 @@ async fn assert_calm(browser: &Browser, server: &Server, expected: &[&str]) {
     assert!(expected.is_empty(), "the console does not say {expected:?}");
     for url in browser.requested().await {
         // A browser begins with a page of its own, which no wire carries.
-        let inside = ["data:", "chrome:"].iter().any(|scheme| url.starts_with(scheme));
+        let inside = ["data:", "chrome:", "chrome-untrusted:"].iter().any(|scheme| url.starts_with(scheme));
         let own = inside || url.starts_with(&format!("{}/", server.url));
         assert!(own, "a request to another host: {url}");
     }

@@ -12,7 +12,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{Answer, Caller, Server, profile_body};
+use grantry::simulator::Rotation;
+
+use crate::support::{Answer, Caller, Server, practice::Practice, profile_body};
 
 const LOAD: &str = "LoadOAuthConfiguration";
 const DELETE: &str = "DeleteOAuthConfiguration";
@@ -622,8 +624,9 @@ async fn add_provider(admin: &Caller, slug: &str, url: &str) {
 async fn a_connector_is_checked_finding_by_finding() {
     let mut server = Server::start().await;
     let admin = server.admin();
+    let practice = Practice::rotating(Rotation::None);
     let (fine, broken) = (answering("405 Method Not Allowed").await, answering("500 Oops").await);
-    add_provider(&admin, "fine", &fine).await;
+    practice.introduce(&admin).await;
     add_provider(&admin, "broken", &broken).await;
     add_provider(&admin, "gone", &closed().await).await;
     let secret_url = format!("{}/token?key=PLANTED_in_query", fine.replace("//", "//PLANTED_user:PLANTED_pass@"));
@@ -635,11 +638,14 @@ async fn a_connector_is_checked_finding_by_finding() {
         }
     });
     done(&load(&admin, &documents).await);
-    admin.post("/api/connections", &json!({"name": "Sales", "provider": "fine", "owner": "alice"})).await.expect(200);
+    admin
+        .post("/api/connections", &json!({"name": "Sales", "provider": "practice", "owner": "alice"}))
+        .await
+        .expect(200);
     let check = async |admin: &Caller, name: &str| call(admin, CONNECTOR, &json!({"connectorName": name})).await;
     assert_eq!(
-        done(&check(&admin, "fine").await),
-        "The connector fine is in order: 1 configuration, 1 connection, 1 endpoint asked."
+        done(&check(&admin, "practice").await),
+        "The connector practice is in order: 1 configuration, 1 connection, 1 endpoint asked."
     );
     let (code, text) = refused(&check(&admin, "broken").await, 200);
     assert_eq!(code, "connector_not_in_order");
@@ -858,7 +864,7 @@ async fn key_01_and_02_where_values_are_sealed_with_keys_that_are_gone() {
     edit(&mut server, "UPDATE connections SET input_key_id = 'klost2'").await;
     let admin = server.admin();
     let (codes, text) = setup(&admin).await;
-    assert_eq!(codes, ["FLOW-KEY-02"]);
+    assert_eq!(codes, ["FLOW-KEY-02", "FLOW-OAUTH-01"]);
     assert!(text.contains("klost2"), "{text}");
     edit(&mut server, "UPDATE profile_secrets SET key_id = 'klost1'").await;
     let (codes, text) = setup(&server.admin()).await;

@@ -23,7 +23,6 @@ mod failures;
 mod flow_services;
 mod hostile;
 mod layering;
-mod like;
 mod metrics;
 mod oidc;
 mod profiles;

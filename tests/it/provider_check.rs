@@ -417,7 +417,8 @@ async fn a_provider_that_repeats_what_it_was_sent_is_shown_masked() {
         let pieces = format!("{}… …{}", &secret[..secret.len() - 3], &secret[4..]);
         let escaped: String = secret.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
         let html = secret.replace('&', "&amp;");
-        let headers = "content-type: application/json; PLANTED_secret_of_the_app+/&%\r\n";
+        let headers = format!("content-type: application/json; {secret}\r\n");
+        let headers = headers.as_str();
         match turn.fetch_add(1, Ordering::SeqCst) % 6 {
             0 => raw::answer(400, headers, &json!({"error": "odd", "error_description": plain}).to_string()),
             1 => raw::answer(

@@ -152,31 +152,6 @@ async fn a_rejected_app_secret_kills_nothing_and_heals_by_itself() {
 }
 
 #[tokio::test]
-async fn the_next_secret_is_tried_when_the_current_one_is_turned_down_and_only_then() {
-    let (server, practice) = (Server::start().await, Practice::rotating(Rotation::Strict));
-    let admin = server.admin();
-    let profile = practice.introduce(&admin).await;
-    let body = json!({"name": "Practice", "provider": "practice",
-        "data": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "next_client_secret": "PLANTED-next"}});
-    admin.put(&format!("/api/custom_oauth_profiles/{profile}"), &body).await.expect(200);
-    practice.fault("refresh", "error:invalid_grant").await;
-    let [(first, _), (second, _)] = practice.connect(&admin, profile, 2, true).await[..] else { panic!("two") };
-    // Whichever goes first meets invalid_grant: nothing is sent again for it.
-    let (one, two) = (admin.get(&token_path(first)).await.status, admin.get(&token_path(second)).await.status);
-    assert_eq!([one, two].into_iter().filter(|status| *status == 409).count(), 1);
-    assert_eq!(practice.refreshes().await, 2);
-    practice.control("clients", json!({"client_id": CLIENT_ID, "client_secret": "PLANTED-next"})).await;
-    let [(third, grant)] = practice.connect(&admin, profile, 1, true).await[..] else { panic!("one") };
-    admin.get(&token_path(third)).await.expect(200);
-    assert_eq!(practice.refreshes().await, 4, "once with each secret");
-    assert_eq!(practice.grant(grant).await["family_revoked"], false);
-    let [(fourth, _)] = practice.connect(&admin, profile, 1, true).await[..] else { panic!("one") };
-    admin.get(&token_path(fourth)).await.expect(200);
-    assert_eq!(practice.refreshes().await, 5, "the one that worked goes first now");
-    assert!(!kinds(&admin).await.contains(&"app_secret_rejected".to_owned()));
-}
-
-#[tokio::test]
 async fn a_grant_that_its_owner_has_ended_needs_authorization_and_says_so_once() {
     let (server, practice) = (Server::start().await, Practice::rotating(Rotation::Strict));
     let admin = server.admin();

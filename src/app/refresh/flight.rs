@@ -134,7 +134,7 @@ pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
             Look::Misconfigured(why) => return misconfigured(app, id, why).await,
             Look::Send(plan) => plan,
         };
-        match turn(app, *plan, wanted, &mut memory).await? {
+        match Box::pin(turn(app, *plan, wanted, &mut memory)).await? {
             Turn::Over => return Ok(()),
             Turn::Again => {}
         }

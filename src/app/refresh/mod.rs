@@ -143,7 +143,7 @@ impl App {
         }
         let mut landing = Landing { app, id, profile, over, how: Over::Out(Outage::Stopping) };
         self.worker.spawn(async move {
-            let how = match flight::fly(&landing.app, id, wanted).await {
+            let how = match Box::pin(flight::fly(&landing.app, id, wanted)).await {
                 Ok(()) => Over::Kept,
                 Err(Error::Unavailable { why, .. }) => Over::Out(why),
                 Err(error) => {
@@ -257,7 +257,7 @@ impl App {
             Some((wall_before, steady_before)) => {
                 let passed = i64::try_from((steady - steady_before).as_millis()).unwrap_or(i64::MAX);
                 let jump = (wall.0 - wall_before.0) - passed;
-                if jump.unsigned_abs() > JUMP.as_millis() as u64 {
+                if u128::from(jump.unsigned_abs()) > JUMP.as_millis() {
                     tracing::warn!(milliseconds = jump, "the clock of this machine was set");
                 }
                 jump < -i64::try_from(JUMP.as_millis()).unwrap_or_default()

@@ -77,12 +77,13 @@ pub fn dress(failure: &Failure, _: &Asked) -> HttpResponse {
     let given = failure.facts.get("error").and_then(Value::as_str);
     let error = given.unwrap_or(match &failure.kind {
         Kind::Domain(error) => match error {
-            Error::NoToken { why: NoToken::ProviderUnavailable { .. }, .. } => "temporarily_unavailable",
-            Error::NoToken { .. } => "invalid_target",
             Error::Unauthenticated(_) => "invalid_client",
             // RFC 6750 §3.1, as it is a bearer token that lacks something.
             Error::Forbidden(_) => "insufficient_scope",
-            Error::TooMany { .. } | Error::Unavailable { .. } => "temporarily_unavailable",
+            Error::TooMany { .. }
+            | Error::Unavailable { .. }
+            | Error::NoToken { why: NoToken::ProviderUnavailable { .. }, .. } => "temporarily_unavailable",
+            Error::NoToken { .. } => "invalid_target",
             Error::Internal(_) => "server_error",
             _ => "invalid_request",
         },

@@ -64,6 +64,7 @@ pub struct Body {
 pub struct Cut;
 
 /// A way for a body, from whoever has it to whoever takes it.
+#[expect(clippy::type_complexity, reason = "two ends of one thing")]
 pub fn body_way() -> (mpsc::Sender<Result<Bytes, Cut>>, mpsc::Receiver<Result<Bytes, Cut>>) {
     mpsc::channel(PARTS)
 }
