@@ -415,7 +415,8 @@ async fn a_provider_that_repeats_what_it_was_sent_is_shown_masked() {
         let (code, verifier) = (request.field("code"), request.field("code_verifier"));
         let plain = format!("{secret} {code} {verifier} {} {}", request.body, request.header("authorization"));
         let pieces = format!("{}… …{}", &secret[..secret.len() - 3], &secret[4..]);
-        let escaped: String = secret.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+        let escaped: Vec<String> = secret.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+        let escaped = escaped.concat();
         let html = secret.replace('&', "&amp;");
         let headers = format!("content-type: application/json; {secret}\r\n");
         let headers = headers.as_str();

@@ -57,7 +57,7 @@ impl Received {
         let inner = Sha256::new().chain_update(key.map(|b| b ^ 0x36)).chain_update(time).chain_update(".");
         let inner = inner.chain_update(&self.body).finalize();
         let outer = Sha256::new().chain_update(key.map(|b| b ^ 0x5c)).chain_update(inner).finalize();
-        proof == outer.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        proof == grantry::app::credential::hex(&outer)
     }
 }
 
@@ -162,7 +162,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 async fn wait_for_the_end(stream: &mut TcpStream) {
     let mut rest = [0; 64];
     let end = async { while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
-    let _ = tokio::time::timeout(Duration::from_secs(60), end).await;
+    let _ = tokio::time::timeout(Duration::from_mins(1), end).await;
 }
 
 /// A request with a body of a known length; `None` when it is none.
