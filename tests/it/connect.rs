@@ -314,10 +314,13 @@ async fn the_command_line_connects_waits_and_hands_out() {
     assert!(output.status.success() && said.contains("connected to alice@practice.example"), "{said}");
     let token = server.cli_ok(&["token", "1"]);
     assert!(token.starts_with("sim_at_") && !token.contains(char::is_whitespace), "{token}");
-    let told = server.cli_ok(&["exec", "1", "--", "sh", "-c", "printf %s \"$ACCESS_TOKEN\"; exit 0"]);
-    assert_eq!(told, token);
-    let failed = server.cli(&["exec", "1", "--", "sh", "-c", "exit 7"]);
-    assert_eq!(failed.status.code(), Some(7));
+    let exec = |script: &str| {
+        let mut command = std::process::Command::new(crate::support::program());
+        crate::support::clean(&mut command);
+        command.args(["exec", "1", "--data"]).arg(server.data()).args(["--", "sh", "-c", script]).output().unwrap()
+    };
+    assert_eq!(String::from_utf8_lossy(&exec("printf %s \"$ACCESS_TOKEN\"").stdout), token);
+    assert_eq!(exec("exit 7").status.code(), Some(7));
     server.cli_ok(&["connection", "refresh", "1"]);
     assert_ne!(server.cli_ok(&["token", "1"]), token);
     let shown: Value = serde_json::from_str(&server.cli_ok(&["connection", "show", "1"])).unwrap();
