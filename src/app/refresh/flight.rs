@@ -120,6 +120,15 @@ enum Look {
 /// Refreshes a connection. `Unavailable` when the database takes nothing.
 pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
     let mut memory = Memory::default();
+    // A caller may come before the start has got to what a crash cut off here: that goes first, or a token that is used up
+    // would be sent again.
+    let cut_off = app.db.read(|read| {
+        let open = store::refreshes::find(read, id)?.is_some();
+        Ok(open && store::grants::find(read, id)?.is_some_and(|grant| grant.uncertain_at.is_none()))
+    })?;
+    if cut_off {
+        Box::pin(resume(app, id)).await?;
+    }
     for _ in 0..MOST_TURNS {
         let look = app.db.read(|read| look(read, id, wanted, &memory));
         let plan = match look? {
