@@ -280,7 +280,7 @@ mod tests {
             road.back(back, true);
             webhooks(&road.choose(&all, Timestamp(0)).0)
         };
-        assert_eq!((next(3), next(4), next(1), next(9), next(2)), (vec![9], vec![10], vec![11], vec![12], vec![3]));
+        assert_eq!((next(3), next(4), next(1), next(9), next(2)), (vec![9], vec![10], vec![11], vec![12], vec![1]));
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(webhooks(&road.choose(&all, Timestamp(0)).0), [11]);
         road.back(2, false);
         road.back(1, true);
-        assert_eq!(webhooks(&road.choose(&all, Timestamp(0)).0), [1, 7]);
+        assert_eq!(webhooks(&road.choose(&all, Timestamp(0)).0), [1, 7, 8], "two of the failing have left their places");
     }
 
     #[test]
