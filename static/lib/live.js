@@ -1,0 +1,82 @@
+// What changed at the server while somebody looks: one stream of events for the tab, and whoever shows a noun is told.
+
+import { call } from "./api.js";
+
+/** Changes that come together are told together, after so many milliseconds. */
+const GATHER = 250;
+/** A tab that was out of sight for longer, in milliseconds, may have missed something. */
+const AWAY = 30_000;
+
+const watchers = new Set();
+let stream = null;
+let gathered = new Set();
+let timer = null;
+let hiddenAt = null;
+
+/**
+ * Calls `listener()` when one of the nouns has changed, as long as `element` is on the page. Nouns are as the API has them:
+ * `profile`, `connection`, `customer`, `client_application`, `provider`, `api_token`, `user`, `webhook`, `setting`.
+ */
+export function watch(nouns, element, listener) {
+  watchers.add({ nouns: new Set(nouns), element, listener, seen: false });
+}
+
+function tell(nouns) {
+  for (const watcher of [...watchers]) {
+    watcher.seen ||= watcher.element.isConnected;
+    if (!watcher.element.isConnected) {
+      // One that was never shown may be about to be.
+      if (watcher.seen) watchers.delete(watcher);
+    } else if (nouns === null || [...nouns].some((noun) => watcher.nouns.has(noun))) {
+      watcher.listener();
+    }
+  }
+}
+
+function gather(nouns) {
+  for (const noun of nouns) gathered.add(noun);
+  timer ??= setTimeout(() => {
+    timer = null;
+    const nouns = gathered;
+    gathered = new Set();
+    tell(nouns);
+  }, GATHER);
+}
+
+/** Whatever is watched may have changed: everybody looks again. */
+export function lookAgain() {
+  tell(null);
+}
+
+/** Begins to listen, once somebody is logged in. */
+export function listen() {
+  if (stream) return;
+  let broken = false;
+  stream = new EventSource("/api/live");
+  stream.addEventListener("change", (event) => {
+    try { gather(JSON.parse(event.data).nouns); } catch { lookAgain(); }
+  });
+  stream.addEventListener("open", () => {
+    // What happened while nobody listened was told to nobody.
+    if (broken) lookAgain();
+    broken = false;
+  });
+  stream.addEventListener("error", async () => {
+    broken = true;
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    // It is refused: where the session is over, this call says so. Where there are no events, the page does without.
+    stream = null;
+    try { await call("GET", "/session"); } catch { /* said already */ }
+  });
+}
+
+/** Listens no more. */
+export function hush() {
+  stream?.close();
+  stream = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) hiddenAt = Date.now();
+  else if (hiddenAt !== null && Date.now() - hiddenAt > AWAY && watchers.size > 0) lookAgain();
+});
