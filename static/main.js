@@ -8,6 +8,7 @@ import { LANGUAGES, language, speak, t, word } from "./lib/i18n.js";
 import { hush, listen, lookAgain } from "./lib/live.js";
 import { icon, say } from "./lib/parts.js";
 import { go, here, onRoute, replace, to } from "./lib/router.js";
+import { become } from "./lib/session.js";
 import { THEMES, choose, theme, wear } from "./lib/theme.js";
 import { FIRST, GROUPS, VIEWS } from "./views/index.js";
 import { login, loginAgain } from "./views/login.js";
@@ -47,9 +48,15 @@ function closeSide() {
   if (side.matches(":popover-open")) side.hidePopover();
 }
 
-function entered(who) {
+/** Who is logged in is another one. */
+function set(who) {
   user = who;
-  memory.set(true);
+  become(who);
+  memory.set(who !== null);
+}
+
+function entered(who) {
+  set(who);
   const { name: route } = here();
   // A link that was used leaves no trace in the history; any other route is where the reader wanted to go.
   if (route === "setup" || route === "login" || route === "") replace(to(FIRST));
@@ -57,8 +64,7 @@ function entered(who) {
 }
 
 function left() {
-  user = null;
-  memory.set(false);
+  set(null);
   hush();
 }
 
@@ -91,8 +97,7 @@ function comeBack() {
       return false;
     }
     swap(notices);
-    user = who;
-    memory.set(true);
+    set(who);
     frame();
     // Somebody else came: what is on the screen was the other one's.
     if (who.id !== before.id) {
@@ -144,10 +149,11 @@ function frame() {
     swap(bar, brand(), h("div", { class: "who" }, buttons.themes(), buttons.languages()));
     return;
   }
-  const link = (one) => h("a", { href: to(one.name), "aria-current": route === one.name ? "page" : null }, icon(one.icon), t(one.title));
+  const below = VIEWS.find((one) => one.name === route)?.under;
+  const link = (one) => h("a", { href: to(one.name), "aria-current": route === one.name || below === one.name ? "page" : null }, icon(one.icon), t(one.title));
   const groups = [VIEWS.filter((one) => !one.group), ...GROUPS.map(([group]) => VIEWS.filter((one) => one.group === group))];
   const titles = [null, ...GROUPS.map(([, title]) => title)];
-  const allowed = (one) => !one.admin || user.role === "admin";
+  const allowed = (one) => !one.under && (!one.admin || user.role === "admin");
   const open = side.matches(":popover-open");
   swap(bar, h("button", { type: "button", class: "bare", popovertarget: "navigation", "data-menu": true, "aria-expanded": String(open), "aria-label": t("app.menu") }, icon("menu")), brand());
   swap(side,
@@ -234,8 +240,7 @@ async function build({ anew = false }) {
     return setup({ link: rest[0], entered, dead: () => replace(to("setup")) });
   }
   if (user === null && memory.get()) {
-    user = await call("GET", "/session", undefined, { alone: true });
-    memory.set(true);
+    set(await call("GET", "/session", undefined, { alone: true }));
     frame();
   }
   if (user === null) return login({ entered });
@@ -246,7 +251,7 @@ async function build({ anew = false }) {
   const found = VIEWS.find((one) => one.name === route);
   if (found && (!found.admin || user.role === "admin")) {
     if (!anew && view.dataset.view === route && view.update && (await view.update({ rest, query })) !== false) return null;
-    const next = await (await loaded(found)).view({ rest, query, user });
+    const next = await (await loaded(found)).view({ rest, query });
     next.dataset.view = route;
     return next;
   }

@@ -31,7 +31,8 @@ export function open({ title, content, firm = false, wide = false, role }) {
 
 /**
  * Asks before something is done that cannot be taken back. `text`: sentences that name what is lost; `depends`: what
- * depends on it, as a list. `act()` does it; while it is refused the dialog stays and says why. Answers whether it was done.
+ * depends on it, as a list. `act()` does it, or is nothing where it cannot be done; while it is refused the dialog stays and
+ * says why. Answers whether it was done.
  */
 export function confirm({ title, text = [], depends = [], label, act, danger = true }) {
   return open({
@@ -53,7 +54,7 @@ export function confirm({ title, text = [], depends = [], label, act, danger = t
         [text].flat().map((line) => h("p", {}, line)),
         depends.length > 0 && h("ul", { class: "depends" }, depends.map((line) => h("li", {}, line))),
         alert,
-        h("div", { class: "actions" }, button, h("button", { type: "button", autofocus: true, onclick: () => close(false) }, t("dialog.cancel"))),
+        h("div", { class: "actions" }, act && button, h("button", { type: "button", autofocus: true, onclick: () => close(false) }, t(act ? "dialog.cancel" : "dialog.close"))),
       ];
     },
   });

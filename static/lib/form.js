@@ -148,7 +148,7 @@ function reveal(input) {
 /**
  * A field of a form:
  * `{name, label, kind = "text", value, hint, required = true, path = name, choices, rows, accept, mono, half, when}`.
- * `path` is what the server calls it in `errors`; `when(values)` says whether it is there at all; `hint` may be elements.
+ * `path` is what the server calls it in `errors`, `*` for one that has all of it in one text; `when(values)` says whether it is there at all; `hint` may be elements.
  */
 function field(spec) {
   const { name, label, hint, kind = "text", required = true, path = name } = spec;
@@ -181,7 +181,8 @@ function field(spec) {
   return {
     name, element, mark, input: control.input, value: control.value, set: control.set, when: spec.when,
     needs: () => required && kind !== "checkbox" && kind !== "pairs" && blank(),
-    owns: (error) => error === path || error.startsWith(`${path}.`) || error.startsWith(`${path}[`),
+    all: path === "*",
+    owns: (error) => path === "*" || error === path || error.startsWith(`${path}.`) || error.startsWith(`${path}[`),
     wrong: () => wrong.textContent !== "",
   };
 }
@@ -210,7 +211,7 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
   const refuse = (error) => {
     const errors = error instanceof Refusal ? error.errors : {};
     const paths = Object.keys(errors);
-    for (const part of parts) part.mark(paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path]));
+    for (const part of parts) part.mark(paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path].map((phrase) => (part.all ? `${path}: ${fault(phrase)}` : phrase))));
     const first = parts.find((part) => part.wrong());
     const placed = paths.length > 0 && paths.every((path) => parts.some((part) => there(part) && part.owns(path)));
     const rest = paths.filter((path) => !parts.some((part) => there(part) && part.owns(path)));

@@ -61,7 +61,7 @@ function fill(text, values) {
 
 /**
  * The word for a value of the API, such as `lost` of the family `state`; a value that is in no table, as the server says
- * it. Keys are written `family.${value}` where the tables are searched for words that nobody uses.
+ * it. Keys are put together from a family and a value, in a template, which a test takes as a use of all of that family.
  */
 export function word(key, value) {
   return key in TABLES[current] ? t(key) : String(value ?? "");

@@ -1,7 +1,7 @@
 // Lists that the server searches, filters and pages: what is sought stands in the address, so that it can be kept and sent.
 
 import { at, call, send } from "./api.js";
-import { h } from "./dom.js";
+import { h, name, plain as plainText, swap } from "./dom.js";
 import { t } from "./i18n.js";
 import { block, icon } from "./parts.js";
 import { go, to } from "./router.js";
@@ -30,11 +30,12 @@ export function whole(path, match = () => true, pick = (body) => body.result) {
  * `columns`: `[{name, title, cell(item), kind, head}]`, `kind` being `number`, `time`, `mono` or `actions`, `head` the one
  * that names the row; `seek`: the label of the field that searches, or nothing; `filters`:
  * `[{name, title, choices: [{value, label}], as: "chips" | "select"}]`; `empty()`: what stands where there is nothing at
- * all; `nouns`: see `watch`; `fixed`: what is always sought.
+ * all; `nouns`: see `watch`; `pins`: `[{name, title, show(value)}]`,
+ * what may be sought by a link from elsewhere, and is taken away here.
  */
-export function list({ route, title, load, columns, seek, filters = [], empty, nouns = [], query, narrow = false }) {
+export function list({ route, title, load, columns, seek, filters = [], pins = [], empty, nouns = [], query, narrow = false }) {
   let now = { ...query };
-  const names = ["q", ...filters.map((filter) => filter.name)];
+  const names = ["q", ...[...filters, ...pins].map((filter) => filter.name)];
   const sought = () => Object.fromEntries(names.filter((name) => now[name]).map((name) => [name, now[name]]));
   const address = (query) => to(...[route].flat(), query);
 
@@ -72,7 +73,10 @@ export function list({ route, title, load, columns, seek, filters = [], empty, n
       show: () => chips.forEach((chip, at) => chip.setAttribute("aria-pressed", String(all[at].value === (now[filter.name] ?? "")))),
     };
   });
+  const pinned = h("div", { class: "chips" });
   const showControls = () => {
+    swap(pinned, pins.filter((pin) => now[pin.name]).map((pin) => h("a", { class: "button chip", href: address({ ...sought(), [pin.name]: "" }), "aria-label": t("list.unpin", { what: `${pin.title}: ${plainText(pin.show?.(now[pin.name]) ?? now[pin.name])}` }) },
+      `${pin.title}: `, name(pin.show?.(now[pin.name]) ?? now[pin.name]), icon("close"))));
     for (const control of controls) control.show();
     if (field && document.activeElement !== field) field.value = now.q ?? "";
   };
@@ -113,7 +117,7 @@ export function list({ route, title, load, columns, seek, filters = [], empty, n
   };
   showControls();
   const element = h("div", { class: narrow ? "list narrow" : "list" },
-    (field || controls.length > 0) && h("div", { class: "filters", role: "search" }, field && h("div", { class: "seek" }, icon("seek"), field), controls.map((control) => control.element)),
+    (field || controls.length > 0 || pins.length > 0) && h("div", { class: "filters", role: "search" }, field && h("div", { class: "seek" }, icon("seek"), field), controls.map((control) => control.element), pinned),
     body,
   );
   return Object.assign(element, { again: body.again, update });

@@ -6,13 +6,25 @@
 //   leave()        called when another view comes
 // What it shows is kept fresh by the blocks that it is made of (`lib/parts.js`).
 
-/** `name`: the first part of the route. `group`: navigation is divided by it. `admin`: only for administrators. */
+/**
+ * `name`: the first part of the route. `group`: navigation is divided by it. `under`: a view that stands in no navigation,
+ * and the one below which it is. `admin`: only for administrators.
+ */
 export const VIEWS = [
+  { name: "overview", icon: "overview", title: "nav.overview", load: () => import("./overview.js") },
   { name: "profiles", group: "oauth", icon: "profiles", title: "nav.profiles", load: () => import("./profiles.js") },
+  { name: "connections", group: "oauth", icon: "connections", title: "nav.connections", load: () => import("./connections.js") },
+  { name: "connect", under: "connections", load: () => import("./connect.js") },
+  { name: "providers", group: "oauth", icon: "providers", title: "nav.providers", load: () => import("./providers.js") },
 ];
 
 /** Where one comes in. */
-export const FIRST = "profiles";
+export const FIRST = "overview";
 
 /** The groups, in order, and their titles. */
 export const GROUPS = [["oauth", "nav.group_oauth"], ["programs", "nav.group_programs"], ["server", "nav.group_server"]];
+
+/** Whether there is a view of this name. */
+export function has(name) {
+  return VIEWS.some((one) => one.name === name);
+}
