@@ -18,7 +18,7 @@ export default {
   "app.new_tab": "(新しいタブで開きます)",
   "app.to_first": "最初のページへ",
 
-  "nav.group_oauth": "接続",
+  "nav.group_oauth": "接続の管理",
   "nav.group_programs": "プログラムと利用者",
   "nav.group_server": "サーバー",
   "nav.profiles": "プロファイル",
@@ -286,7 +286,7 @@ export default {
   "profiles.rejected_text": "理由: {why}。接続の許可は保持され、正しいシークレットを設定すると再開します。",
   "profiles.registration": "登録内容",
   "profiles.parameters": "パラメーター",
-  "profiles.updated": "更新",
+  "profiles.updated": "変更日時",
   "profiles.callback": "コールバック",
   "profiles.callback_change": "リダイレクト URI を変更",
   "profiles.callback_title": "プロバイダーに登録されているリダイレクト URI はどちらですか?",

@@ -3,12 +3,12 @@
 import { h, id as fresh, svg } from "./dom.js";
 import { day, number, t } from "./i18n.js";
 
-const WIDTH = 640, HEIGHT = 200, LEFT = 44, BOTTOM = 26, TOP = 10;
+const WIDTH = 640, HEIGHT = 200, LEFT = 64, BOTTOM = 26, TOP = 10;
 
-/** The next round number: 1, 2 or 5 and noughts. */
+/** The next round number, of which the half is one too. */
 function round(value) {
   const tens = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((step) => step * tens).find((step) => step >= value);
+  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((step) => step * tens).find((step) => step >= value);
 }
 
 /**

@@ -42,14 +42,17 @@ setInterval(() => {
   for (const element of document.querySelectorAll("time[data-ago]")) element.textContent = relative(element.dateTime);
 }, 30_000);
 
-/** A button that copies a text; it says so to those who see it and those who do not. */
-export function copy(text, what) {
+/** A button that copies a text; it says so to those who see it and those who do not. `bare`: without words to see. */
+export function copy(text, what, { bare = false } = {}) {
   const label = t("copy.copy");
-  const state = h("span", { "aria-live": "polite" }, label);
-  const button = h("button", { type: "button", class: "small copy", "aria-label": what ? t("copy.what", { what: plain(what) }) : null, onclick: async () => {
-    swap(state, (await copied(text, button)) ? t("copy.done") : t("copy.by_hand"));
-    setTimeout(() => swap(state, label), 2500);
-  } }, icon("copy"), state);
+  const sign = h("span", {}, icon("copy"));
+  const state = h("span", { "aria-live": "polite", class: bare && "unseen" }, label);
+  const button = h("button", { type: "button", class: bare ? "bare copy" : "small copy", title: bare && label, "aria-label": what && t("copy.what", { what: plain(what) }), onclick: async () => {
+    const done = await copied(text, button);
+    swap(state, t(done ? "copy.done" : "copy.by_hand"));
+    swap(sign, icon(done ? "check" : "alert"));
+    setTimeout(() => { swap(state, label); swap(sign, icon("copy")); }, 2500);
+  } }, sign, state);
   return button;
 }
 
@@ -72,7 +75,7 @@ async function copied(text, button) {
 
 /** A text to be copied, in one line of its own. */
 export function copyable(text, what) {
-  return h("span", { class: "copyable" }, h("code", {}, plain(text)), copy(text, what));
+  return h("span", { class: "copyable" }, h("code", {}, plain(text)), copy(text, what ?? text, { bare: true }));
 }
 
 /** Where there is nothing: what it would be, and what to do next. */

@@ -71,7 +71,7 @@ function draw({ connection, profile, path, events, again }) {
 function verdict(connection) {
   const state = stateOf(connection);
   const grant = connection.grant;
-  const code = state === "lost" ? connection.connection_lost_reason : grant?.last_refresh?.result;
+  const code = state === "lost" ? connection.connection_lost_reason : grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
   const since = { lost: connection.connection_lost_at, uncertain: grant?.uncertain_since }[state];
   const tone = state === "ok" ? "good" : state === "never" ? "" : state === "lost" || state === "app" ? "bad" : "warn";
   return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
@@ -135,7 +135,13 @@ function history(path) {
 function line(item) {
   return h("li", {},
     h("div", { class: "between" }, h("span", {}, word(`history.${item.kind}`, item.kind), " ", item.ok !== null && item.ok !== undefined && badge(item.ok ? t("history.ok") : reason(item.result ?? "") || t("history.failed"), item.ok ? "good" : "bad")), ago(item.at)),
-    (item.blame || item.detail) && h("small", {}, [item.blame && t(`blame.${item.blame}`), item.detail && plain(typeof item.detail === "string" ? item.detail : JSON.stringify(item.detail))].filter(Boolean).join(" · ")));
+    (item.blame || item.detail) && h("small", {}, [item.blame && t(`blame.${item.blame}`), detail(item)].filter(Boolean).join(" · ")));
+}
+
+/** What is known beside: words, or names and values. */
+function detail({ detail }) {
+  if (detail === null || typeof detail !== "object") return plain(detail);
+  return Object.entries(detail).filter(([, value]) => value !== null && typeof value !== "object").map(([key, value]) => `${key}: ${key === "reason" ? reason(value) : plain(value)}`).join(", ");
 }
 
 async function edit({ connection, path, again }) {

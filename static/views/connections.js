@@ -35,7 +35,7 @@ export function view({ rest, query }) {
 /** Why, in a few words, where something is wrong. */
 function why(item) {
   const state = stateOf(item);
-  const code = state === "lost" ? item.connection_lost_reason : state === "ok" || state === "never" ? null : item.last_refresh?.result;
+  const code = state === "lost" ? item.connection_lost_reason : state !== "ok" && state !== "never" && item.last_refresh?.ok === false ? item.last_refresh.result : null;
   return code ? h("small", {}, reason(code)) : null;
 }
 
