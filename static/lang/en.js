@@ -95,6 +95,7 @@ export default {
   "list.total": "{n} {n|entry|entries} in all",
   "list.pages": "Pages",
   "list.unpin": "Remove filter: {what}",
+  "list.more": "More than {n} entries",
 
   "chart.day": "Day",
 
@@ -225,6 +226,7 @@ export default {
   "overview.deliveries": "{n} {n|webhook delivery has|webhook deliveries have} failed for good",
   "overview.deliveries_text": "Nobody answered at their addresses after many tries.",
   "overview.show_all": "Show them",
+  "overview.expiring_more": "More than {n} things end in the next 30 days",
 
   "profiles.title": "Profiles",
   "profiles.lead": "The apps that you registered at providers: their client IDs and secrets.",

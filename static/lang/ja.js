@@ -95,6 +95,7 @@ export default {
   "list.total": "全 {n} 件",
   "list.pages": "ページ",
   "list.unpin": "条件を解除: {what}",
+  "list.more": "{n} 件以上",
 
   "chart.day": "日",
 
@@ -225,6 +226,7 @@ export default {
   "overview.deliveries": "配信できなかった Webhook が {n} 件あります",
   "overview.deliveries_text": "何度試しても宛先が応答しませんでした。",
   "overview.show_all": "一覧を表示",
+  "overview.expiring_more": "30 日以内に期限が切れるものが {n} 件以上あります",
 
   "profiles.title": "プロファイル",
   "profiles.lead": "プロバイダーに登録したアプリのクライアント ID とシークレットです。",

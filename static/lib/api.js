@@ -47,6 +47,16 @@ export function lost() {
   tell(true);
 }
 
+/** Looks whether the server is there. */
+export async function probe() {
+  if (looking !== null) return;
+  try {
+    await fetch("/livez", { cache: "no-store" });
+  } catch {
+    lost();
+  }
+}
+
 async function look() {
   if (looking === null) return;
   clearTimeout(looking);

@@ -3,7 +3,7 @@
 import { h, id as fresh, svg } from "./dom.js";
 import { day, number, t } from "./i18n.js";
 
-const WIDTH = 640, HEIGHT = 200, LEFT = 64, BOTTOM = 26, TOP = 10;
+const WIDTH = 720, HEIGHT = 180, LEFT = 64, BOTTOM = 26, TOP = 10;
 
 /** The next round number, of which the half is one too. */
 function round(value) {

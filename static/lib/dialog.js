@@ -25,7 +25,9 @@ export function open({ title, content, firm = false, wide = false, role }) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    (dialog.querySelector("[autofocus], form input:not([type=hidden]), form textarea, form select") ?? dialog.querySelector("h2")).focus();
+    // The first thing to fill in; else where nothing is lost; else the heading.
+    const inputs = [...dialog.querySelectorAll("form input, form textarea, form select")].filter((input) => !input.closest("[hidden]"));
+    (inputs.find((input) => input.value === "") ?? inputs[0] ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("h2")).focus();
   });
 }
 

@@ -30,10 +30,19 @@ const KINDS = {
     control.value = () => (input.value.trim() === "" ? null : Number(input.value));
     return control;
   },
-  secret(spec, about) {
+  /** A password of a person, which a browser may keep. */
+  password(spec, about) {
     const control = line(spec, about, "password");
     const { input } = control;
-    control.element = h("div", { class: "secret" }, input, reveal(input));
+    control.element = h("div", { class: "secret" }, input, reveal(input, () => input.type === "text", (shown) => { input.type = shown ? "text" : "password"; }));
+    return control;
+  },
+  /** A secret that is nobody's password: it is not seen, and no browser offers to keep it. */
+  secret(spec, about) {
+    const control = line(spec, about, "text");
+    const { input } = control;
+    input.classList.add("masked", "mono");
+    control.element = h("div", { class: "secret" }, input, reveal(input, () => !input.classList.contains("masked"), (shown) => input.classList.toggle("masked", !shown)));
     return control;
   },
   area(spec, about) {
@@ -132,14 +141,14 @@ function line(spec, about, type, more = {}) {
   }));
 }
 
-function reveal(input) {
+function reveal(input, is, show) {
   const button = h("button", {
     type: "button", "aria-pressed": "false", "aria-controls": input.id,
     onclick: () => {
-      const shown = input.type === "text";
-      input.type = shown ? "password" : "text";
-      button.setAttribute("aria-pressed", String(!shown));
-      button.textContent = t(shown ? "form.show" : "form.hide");
+      const shown = !is();
+      show(shown);
+      button.setAttribute("aria-pressed", String(shown));
+      button.textContent = t(shown ? "form.hide" : "form.show");
     },
   }, t("form.show"));
   return button;

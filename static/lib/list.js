@@ -102,10 +102,10 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     const next = page.next && address({ ...sought(), after: page.next });
     if (next) before.set(next, mine);
     const previous = now.after && (before.get(mine) ?? address(sought()));
-    if (!previous && !next) return page.total === undefined ? null : h("p", { class: "pages" }, h("span", { class: "faint" }, t("list.total", { n: page.total })));
+    if (!previous && !next) return page.total === undefined ? null : h("p", { class: "pages" }, h("span", { class: "faint" }, total(page)));
     return h("nav", { class: "pages", "aria-label": t("list.pages") },
       previous ? h("a", { class: "button", href: previous }, t(before.has(mine) ? "list.previous" : "list.first")) : h("span", {}),
-      page.total !== undefined && h("span", { class: "faint" }, t("list.total", { n: page.total })),
+      page.total !== undefined && h("span", { class: "faint" }, total(page)),
       next ? h("a", { class: "button", href: next, "data-next": true }, t("list.next")) : h("span", {}),
     );
   };
@@ -121,6 +121,11 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     body,
   );
   return Object.assign(element, { again: body.again, update });
+}
+
+/** How many there are; where nobody counts further, at least how many. */
+function total({ total: n, total_is_at_least: more }) {
+  return more ? t("list.more", { n }) : t("list.total", { n });
 }
 
 /** A table; on a narrow screen each row becomes a small list with its own titles. */

@@ -1,6 +1,6 @@
 // What changed at the server while somebody looks: one stream of events for the tab, and whoever shows a noun is told.
 
-import { call } from "./api.js";
+import { call, probe } from "./api.js";
 
 /** Changes that come together are told together, after so many milliseconds. */
 const GATHER = 250;
@@ -15,7 +15,8 @@ let hiddenAt = null;
 
 /**
  * Calls `listener()` when one of the nouns has changed, as long as `element` is on the page. Nouns are as the API has them:
- * `profile`, `connection`, `customer`, `client_application`, `provider`, `api_token`, `user`, `webhook`, `setting`.
+ * `connections`, `profiles`, `customers`, `client_applications`, `providers`, `events`, `webhooks`, `api_tokens`, `users`,
+ * `audit`.
  */
 export function watch(nouns, element, listener) {
   watchers.add({ nouns: new Set(nouns), element, listener, seen: false });
@@ -63,7 +64,11 @@ export function listen() {
   });
   stream.addEventListener("error", async () => {
     broken = true;
-    if (stream?.readyState !== EventSource.CLOSED) return;
+    if (stream?.readyState !== EventSource.CLOSED) {
+      // It tries again by itself; whether the server is there at all, nobody else may ask for a long time.
+      probe();
+      return;
+    }
     // It is refused: where the session is over, this call says so. Where there are no events, the page does without.
     stream = null;
     try { await call("GET", "/session"); } catch { /* said already */ }

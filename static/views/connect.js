@@ -35,7 +35,7 @@ function steps(at) {
 /** First step: which profile. */
 function choose(query) {
   const profiles = list({
-    route: "connect", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profile"], load: (sought) => search("/api/search/profiles")({ q: sought.q, after: sought.after }),
+    route: "connect", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profiles"], load: (sought) => search("/api/search/profiles")({ q: sought.q, after: sought.after }),
     pins: [],
     columns: [
       { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("connect", { profile_id: item.id, connection_id: query.connection_id }), "data-choose": item.id }, name(item.name)), h("small", {}, name(item.client_id))] },
@@ -69,8 +69,8 @@ async function begin(profile, known) {
       { name: "way", kind: "choice", label: t("connect.way"), value: ways[0], choices: ways.map((value) => ({ value, label: t(`connect.way_${value}`), hint: t(`connect.way_${value}_hint`) })) },
       ...variableFields(provider),
       { name: "scopes", kind: "area", rows: 3, mono: true, required: false, label: t("connect.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
-      { name: "refresh_token", kind: "secret", label: t("connect.refresh_token"), autocomplete: "off", when: is("import") },
-      { name: "access_token", kind: "secret", required: false, label: t("connect.access_token"), hint: t("connect.access_token_hint"), autocomplete: "off", when: is("import") },
+      { name: "refresh_token", kind: "secret", label: t("connect.refresh_token"), when: is("import") },
+      { name: "access_token", kind: "secret", required: false, label: t("connect.access_token"), hint: t("connect.access_token_hint"), when: is("import") },
       { name: "expires_in", kind: "number", min: 0, required: false, label: t("connect.expires_in"), hint: t("connect.expires_in_hint"), when: is("import") },
       !known && { name: "name", label: t("connections.name"), required: false, hint: t("connect.name_hint"), half: true },
       !known && { name: "owner", label: t("connections.owner"), required: false, hint: t("connect.owner_hint"), half: true },
@@ -147,7 +147,7 @@ function waiting(way, answer, known) {
       looking = false;
     }
   };
-  watch(["connection"], box, look);
+  watch(["connections"], box, look);
   const timer = setInterval(() => {
     // Before it was on the page it cannot have left it.
     if (over || (seen && !box.isConnected)) clearInterval(timer);

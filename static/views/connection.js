@@ -18,7 +18,7 @@ export async function connection({ id }) {
     ? await call("GET", `/api/custom_oauth_profiles/${first.custom_oauth_profile_id}`).catch(() => null) : null;
   const events = history(path);
   return h("main", {}, block({
-    nouns: ["connection"], first, load,
+    nouns: ["connections"], first, load,
     draw: (now, again) => { events.again?.(); return draw({ connection: now, profile, path, events, again }); },
   }));
 }
@@ -113,7 +113,7 @@ function history(path) {
   const older = [];
   let next = null;
   const element = block({
-    nouns: ["connection"], lines: 4,
+    nouns: ["connections"], lines: 4,
     load: () => call("GET", at(`${path}/history`, { limit: 15 })),
     draw: (page) => {
       if (older.length === 0) next = page.next;

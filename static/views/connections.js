@@ -13,7 +13,7 @@ export function view({ rest, query }) {
   if (rest[0] !== undefined) return connection({ id: rest[0] });
   const connect = () => mayWrite() && h("a", { class: "button main", href: to("connect") }, icon("plus"), t("connect.title"));
   const connections = list({
-    route: "connections", query, title: t("connections.title"), seek: t("connections.seek"), nouns: ["connection", "profile"],
+    route: "connections", query, title: t("connections.title"), seek: t("connections.seek"), nouns: ["connections", "profiles"],
     load: search("/api/search/connections"),
     filters: [{ name: "state", title: t("connections.state"), choices: STATES.map((value) => ({ value, label: t(`state.${value}`) })) }],
     pins: ["provider", "profile_id", "customer_id", "owner"].map((pin) => ({ name: pin, title: t(`connections.${pin}`) })),

@@ -11,14 +11,14 @@ function wantsCode(error) {
   return error instanceof Refusal && error.status === 401 && error.errors.code !== undefined;
 }
 
-/** `entered(user)`: what to do with whoever comes in; `user`: who has to come back. */
-function fields(entered, user) {
+/** `entered(user)`: what to do with whoever comes in; `user`: who has to come back; `more`: another way out. */
+function fields(entered, user, more) {
   let coded = false;
   const element = form({
-    guard: false,
+    guard: false, more,
     fields: [
       { name: "name", label: t("login.name"), autocomplete: "username", value: user?.name },
-      { name: "password", kind: "secret", label: t("login.password"), autocomplete: "current-password" },
+      { name: "password", kind: "password", label: t("login.password"), autocomplete: "current-password" },
       { name: "code", label: t("login.code"), hint: t("login.code_hint"), autocomplete: "one-time-code", when: () => coded },
     ],
     label: t("login.submit"),
@@ -62,8 +62,7 @@ export function loginAgain(user) {
     title: t("login.ended_title"),
     content: (close) => [
       h("p", { class: "note" }, t("login.ended")),
-      fields((entering) => close(entering), user),
-      h("div", { class: "actions below" }, h("button", { type: "button", class: "small", onclick: () => close() }, t("login.not_now"))),
+      fields((entering) => close(entering), user, h("button", { type: "button", onclick: () => close() }, t("login.not_now"))),
     ],
   });
 }

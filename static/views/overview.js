@@ -10,7 +10,7 @@ import { mayWrite } from "../lib/session.js";
 import { reason } from "../lib/state.js";
 import { has } from "./index.js";
 
-const NOUNS = ["profile", "connection", "customer", "client_application", "provider", "api_token", "user", "webhook", "delivery", "backup", "setting"];
+const NOUNS = ["connections", "profiles", "customers", "client_applications", "providers", "webhooks", "api_tokens", "users"];
 
 export function view() {
   const actions = mayWrite() && [
@@ -73,7 +73,7 @@ function attention(items) {
   }
   return card(t("overview.attention"), h("ul", { class: "plain-list attention" }, items.map((item) => {
     const [tone, title, text, links] = KINDS[item.kind]?.(item) ?? ["warn", item.kind, "", []];
-    return h("li", { class: tone }, icon(tone === "bad" ? "alert" : "alert"), h("div", {}, h("h3", {}, title), h("p", {}, text), links.some(Boolean) && h("div", { class: "actions" }, links)));
+    return h("li", { class: tone }, icon("alert"), h("div", {}, h("h3", {}, title), h("p", {}, text), links.some(Boolean) && h("div", { class: "actions" }, links)));
   })));
 }
 
@@ -90,7 +90,7 @@ const KINDS = {
     [button(to("connections", { state: "lost" }), t("overview.show_all"))]],
   uncertain: (item) => ["warn", t("overview.uncertain", { n: item.count }), [t("overview.uncertain_text"), " ", examples(item)],
     [button(to("connections", { state: "uncertain" }), t("overview.show_all"))]],
-  expiring: (item) => ["warn", t("overview.expiring", { n: item.count }), expiring(item.examples ?? []), []],
+  expiring: (item) => ["warn", t(item.count_is_at_least ? "overview.expiring_more" : "overview.expiring", { n: item.count }), expiring(item.examples ?? []), []],
   deliveries_dead: (item) => ["warn", t("overview.deliveries", { n: item.count }), t("overview.deliveries_text"),
     item.webhooks.map((one) => has("webhooks") && button(to("webhooks", one.id), name(one.url), ` (${number(one.count)})`))],
   no_backup: () => ["warn", t("overview.no_backup"), t("overview.backup_text"), [has("settings") && button(to("settings"), t("overview.backup_do"))]],
@@ -102,7 +102,7 @@ function expiring(items) {
   return h("ul", { class: "short" }, items.map((one) => {
     const [label, href] = one.profile ? [one.profile.name, to("profiles", one.profile.id)]
       : one.connection ? [one.connection.name, to("connections", one.connection.id)]
-        : one.api_token ? [one.api_token.name, has("tokens") && to("tokens")] : [one.name ?? "", one.id && to("connections", one.id)];
+        : one.api_token ? [one.api_token.name, has("tokens") && to("tokens")] : ["", null];
     return h("li", {}, one.what && `${t(`expiring.${one.what}`)} `, href ? h("a", { href }, name(label)) : name(label), one.expires_at && [": ", h("time", { datetime: one.expires_at }, day(one.expires_at)), " (", ago(one.expires_at), ")"]);
   }));
 }

@@ -24,7 +24,7 @@ export async function profile({ id }) {
   const provider = await call("GET", `/api/providers/${encodeURIComponent(first.profile.provider)}`).catch(() => null);
   const checked = h("div", { class: "checked", "aria-live": "polite" });
   return h("main", {}, block({
-    nouns: ["profile", "connection", "customer"], first, load,
+    nouns: ["profiles", "connections", "customers"], first, load,
     draw: (now, again) => draw({ ...now, path, provider, checked, again }),
   }));
 }
@@ -122,7 +122,7 @@ async function setNext({ path, again, there }) {
   const done = await ask({
     title: t(there ? "profiles.next_replace" : "profiles.next_set"), lead: t("profiles.next_text"), label: t("profiles.next_keep"),
     fields: [
-      { name: "secret", kind: "secret", path: "next_client_secret", label: t("profiles.secret_next"), autocomplete: "new-password" },
+      { name: "secret", kind: "secret", path: "next_client_secret", label: t("profiles.secret_next") },
       { name: "expires", kind: "date", required: false, path: "next_client_secret_expires_at", label: t("profiles.secret_expires") },
     ],
     submit: (values) => call("PUT", `${path}/registration`, { next_client_secret: values.secret, ...(values.expires ? { next_client_secret_expires_at: instant(values.expires) } : {}) }),
@@ -150,7 +150,7 @@ async function check({ path, provider, checked }) {
 
 function connections(profile) {
   return card(t("nav.connections"), block({
-    nouns: ["connection"], lines: 3,
+    nouns: ["connections"], lines: 3,
     load: () => call("GET", at("/api/search/connections", { profile_id: profile.id, limit: 5 })),
     draw: ({ items, total }) => (items.length === 0
       ? h("p", { class: "faint" }, t("profiles.no_connections"), " ", mayWrite() && h("a", { href: to("connect", { profile_id: profile.id }) }, t("connect.title")))
@@ -163,9 +163,9 @@ function customers({ profile, path, may, again }) {
   return card(t("nav.customers"),
     h("p", { class: "faint" }, profile.oem_customers_count === 0 ? t("profiles.no_customers") : t("profiles.customers_text", { n: profile.oem_customers_count })),
     block({
-      nouns: ["customer", "profile"], lines: 2,
-      load: () => call("GET", at("/api/search/customers", { profile_id: profile.id, limit: 50 })),
-      draw: ({ items }) => h("ul", { class: "plain-list" }, items.map((customer) => h("li", { class: "between" }, name(customer.name),
+      nouns: ["customers", "profiles"], lines: 2,
+      load: async () => (profile.oem_customers_count === 0 ? [] : (await call("GET", at("/api/search/customers", { limit: 200 }))).items.filter((one) => one.profiles.some(({ id }) => id === profile.id))),
+      draw: (items) => h("ul", { class: "plain-list" }, items.map((customer) => h("li", { class: "between" }, name(customer.name),
         may && h("button", { type: "button", class: "small", "data-unassign": customer.id, onclick: () => unassign({ customer, profile, again }) }, t("profiles.unassign"))))),
     }),
     may && h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ profile, again }) }, t("profiles.assign"))),

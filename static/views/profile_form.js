@@ -30,8 +30,8 @@ export async function profileForm({ id, query = {} }) {
       { name: "provider", kind: "select", label: t("profiles.provider"), value: known?.provider ?? query.provider ?? "", choices: choices(providers, known?.provider ?? query.provider), hint: known && known.shared_accounts_count + known.oem_customers_count > 0 ? t("profiles.provider_fixed") : null },
       { name: "name", label: t("profiles.name"), value: known?.name, hint: t("profiles.name_hint") },
       { name: "client_id", path: "data.client_id", label: t("profiles.client_id"), value: known?.data.client_id, mono: true, hint: t("profiles.client_id_hint") },
-      { name: "client_secret", path: "data.client_secret", kind: "secret", label: t("profiles.client_secret"), autocomplete: "new-password", hint: t(known ? "profiles.secret_again" : "profiles.client_secret_hint") },
-      { name: "token", path: "data.token", kind: "secret", required: false, label: t("profiles.token"), autocomplete: "new-password", hint: t(known ? "profiles.token_kept" : "profiles.token_hint"), when: (values) => bySlug.get(values.provider)?.takes_token === true },
+      { name: "client_secret", path: "data.client_secret", kind: "secret", label: t("profiles.client_secret"), hint: t(known ? "profiles.secret_again" : "profiles.client_secret_hint") },
+      { name: "token", path: "data.token", kind: "secret", required: false, label: t("profiles.token"), hint: t(known ? "profiles.token_kept" : "profiles.token_hint"), when: (values) => bySlug.get(values.provider)?.takes_token === true },
     ],
     submit: async (values) => {
       const data = { client_id: values.client_id, client_secret: values.client_secret };

@@ -20,7 +20,7 @@ export function view({ rest, query }) {
 function all(query) {
   const create = () => mayWrite() && h("a", { class: "button main", href: to("profiles", "new") }, icon("plus"), t("profiles.new"));
   const profiles = list({
-    route: "profiles", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profile", "connection"],
+    route: "profiles", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profiles", "connections"],
     load: search("/api/search/profiles"),
     filters: [{ name: "state", title: t("profiles.state"), choices: ["rejected", "expiring"].map((value) => ({ value, label: t(`profiles.state_${value}`) })) }],
     pins: [{ name: "provider", title: t("profiles.provider") }],

@@ -36,7 +36,7 @@ async function all(query) {
     h("a", { class: "button main", href: to("providers", "new") }, icon("plus"), t("providers.new")),
   ];
   const providers = list({
-    route: "providers", query, title: t("providers.title"), seek: t("providers.seek"), nouns: ["provider"],
+    route: "providers", query, title: t("providers.title"), seek: t("providers.seek"), nouns: ["providers"],
     load: whole(PATH, fits),
     filters: [
       { name: "origin", title: t("providers.origin"), choices: ["built_in", "operator"].map((value) => ({ value, label: t(`providers.${value}`) })) },
@@ -64,7 +64,7 @@ function abilities(item) {
 async function one(slug) {
   const path = `${PATH}/${encodeURIComponent(slug)}`;
   const first = await call("GET", path);
-  return h("main", {}, block({ nouns: ["provider"], first, load: () => call("GET", path), draw: (now) => draw(now, path) }));
+  return h("main", {}, block({ nouns: ["providers"], first, load: () => call("GET", path), draw: (now) => draw(now, path) }));
 }
 
 function draw(provider, path) {

@@ -19,7 +19,7 @@ function living(link, entered, dead) {
       fields: [
         { name: "name", label: t("setup.name"), autocomplete: "username" },
         { name: "email", kind: "email", label: t("setup.email"), autocomplete: "email" },
-        { name: "password", kind: "secret", label: t("setup.password"), autocomplete: "new-password", hint: t("setup.password_hint") },
+        { name: "password", kind: "password", label: t("setup.password"), autocomplete: "new-password", hint: t("setup.password_hint") },
       ],
       label: t("setup.submit"),
       submit: async (values) => {
