@@ -178,6 +178,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
 CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;
+CREATE INDEX grants_by_refresh_expiry ON grants (refresh_expires_at) WHERE refresh_expires_at IS NOT NULL;
 
 -- The refresh journal. A row is written before a refresh token is sent; it gets the answer as it came, before anybody reads
 -- it; it goes when the grant has what the answer brought. A row that is there at a start is a refresh that was cut off.

@@ -43,6 +43,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
 CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;
+CREATE INDEX grants_by_refresh_expiry ON grants (refresh_expires_at) WHERE refresh_expires_at IS NOT NULL;
 
 CREATE TABLE refreshes (
     connection_id INTEGER PRIMARY KEY CONSTRAINT refreshes_connection REFERENCES connections ON DELETE CASCADE,
