@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{App, credential::Credential};
 use crate::{
     domain::{
-        Error, Rejection, Result, Secret,
+        Error, Rejection, Result, Secret, Timestamp,
         api_token::TokenKind,
         user::{Scope, Scopes, User},
         value::Network,
@@ -186,20 +186,38 @@ impl App {
         Ok(Caller { who: Who::ApiToken { id: found.id, name: found.name.to_string(), user }, scopes, origin })
     }
 
+    /// Makes a caller of what a request has shown, once more, while it is still being answered: nobody has come back, so a
+    /// session that rests goes on resting.
+    pub(super) async fn look_again(&self, shown: &Shown, origin: &Origin) -> Result<Caller> {
+        match shown {
+            Shown::Session(text) => {
+                let (user, ..) = self.session(&Credential::parse(text).ok_or(BAD)?)?;
+                Ok(Caller::of_user(user, origin.clone()))
+            }
+            other => self.authenticate(Some(other.clone()), origin.clone()).await,
+        }
+    }
+
     fn by_session(&self, session: &Credential, origin: Origin) -> Result<Caller> {
+        let (user, seen, now) = self.session(session)?;
+        if now.0 - seen.0 >= MARK_MS {
+            let hash = session.hash();
+            self.db.note(move |tx| store::users::see_session(tx, &hash));
+        }
+        Ok(Caller::of_user(user, origin))
+    }
+
+    /// The user of a session that is good, when it was last seen, and what time it is.
+    fn session(&self, session: &Credential) -> Result<(User, Timestamp, Timestamp)> {
         let hash = session.hash();
-        let (user, seen, now) = self.db.read(|read| {
+        self.db.read(|read| {
             let (user_id, begun, seen) = store::users::find_session(read, &hash)?.ok_or(BAD)?;
             let now = read.now();
             if now.0 - begun.0 >= SESSION_LIFE_MS || now.0 - seen.0 >= SESSION_IDLE_MS {
                 return Err(BAD);
             }
             Ok((store::users::find(read, user_id)?.ok_or(BAD)?, seen, now))
-        })?;
-        if now.0 - seen.0 >= MARK_MS {
-            self.db.note(move |tx| store::users::see_session(tx, &hash));
-        }
-        Ok(Caller::of_user(user, origin))
+        })
     }
 
     /// The user of this name and password.
@@ -245,7 +263,7 @@ mod tests {
     use super::*;
     use crate::{
         app::{SecretsMode, Settings, users::Draft},
-        domain::{Name, Timestamp, user::Role},
+        domain::{Name, user::Role},
         store::{
             Clock, Db, Hold,
             seal::{KeyList, Sealer},

@@ -35,6 +35,12 @@ pub enum Error {
         /// The name that is taken.
         name: String,
     },
+    /// Somebody else has changed it since the one who asks has looked.
+    #[error("{what:?} has been changed")]
+    Changed {
+        /// The kind of thing.
+        what: Noun,
+    },
     /// It cannot go while others need it.
     #[error("{what:?} is in use")]
     InUse {
@@ -247,6 +253,8 @@ pub enum Outage {
     Readers,
     /// Too many requests are being passed on at once.
     Forwards,
+    /// Too many are listening for changes.
+    Streams,
 }
 
 impl Error {

@@ -12,12 +12,17 @@ pub mod error;
 pub mod event;
 pub mod expiring;
 pub mod grant;
+pub mod history;
+pub mod live;
+pub mod overview;
 pub mod profile;
 pub mod provider;
 pub mod proxy;
+pub mod search;
 pub mod secret;
 pub mod user;
 pub mod value;
+pub mod version;
 pub mod webhook;
 
 pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Read, Tx};
+use super::{Read, Tx, changes};
 use crate::domain::{Result, audit::Deed};
 
 /// One entry, as it is written.
@@ -40,6 +40,7 @@ pub fn insert(tx: &Tx<'_>, entry: &Entry<'_>) -> Result<()> {
             entry.request_id,
             entry.address
         ])?;
+    tx.touched.add(changes::of_noun(entry.noun));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Read, Tx,
+    Read, Tx, refresh_results,
     seal::{Column, Purpose, Sealed},
 };
 use crate::domain::{
@@ -183,6 +183,9 @@ pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated
             kept.due_at.map(|at| at.0),
             kept.skew_ms,
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, None)?;
+    }
     Ok(changed == 1)
 }
 
@@ -217,6 +220,9 @@ pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) ->
             failure.due_at.map(|at| at.0),
             failure.uncertain
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, Some((failure.blame, &failure.result)))?;
+    }
     Ok(changed == 1)
 }
 

@@ -8,6 +8,7 @@
 
 pub mod api_tokens;
 pub mod audit;
+mod changes;
 pub mod client_applications;
 pub mod connect_links;
 pub mod connections;
@@ -21,12 +22,15 @@ pub mod grants;
 pub mod hand_outs;
 pub mod installation;
 pub mod migrate;
+pub mod overview;
 pub mod pages;
 pub mod profiles;
 pub mod providers;
+pub mod refresh_results;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod search;
 pub mod users;
 pub mod webhooks;
 mod writer;
@@ -42,9 +46,10 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::domain::{Error, Outage, Result, Timestamp};
+use crate::domain::{Error, Outage, Result, Timestamp, live::Changes};
+use changes::Touched;
 use seal::Sealer;
 use writer::Writer;
 
@@ -257,6 +262,11 @@ impl Db {
         self.inner.writer.queued()
     }
 
+    /// What has changed so far, and each time that something more is on the disk.
+    pub fn changes(&self) -> watch::Receiver<Changes> {
+        self.inner.writer.changes()
+    }
+
     /// How many writes wait for the writer.
     pub fn writes_waiting(&self) -> usize {
         self.inner.writer.waiting()
@@ -307,6 +317,8 @@ pub struct Tx<'a> {
     read: Read<'a>,
     /// Whether something was queued for delivery.
     queued: Cell<bool>,
+    /// What has changed.
+    touched: &'a Touched,
 }
 
 impl<'a> Deref for Tx<'a> {

@@ -92,6 +92,9 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::Changed { .. } => {
+            "ほかのユーザーが変更しました。何も変更されていません。もう一度確認してください。".to_owned()
+        }
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
@@ -106,6 +109,7 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Stopping => "サーバーは停止中です。",
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
+            Outage::Streams => "変更通知の接続が多すぎます。再試行してください。",
             Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
         }
         .to_owned(),
@@ -233,9 +237,15 @@ mod tests {
         for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {
             errors.push(Error::Unauthenticated(rejection));
         }
-        for outage in
-            [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards]
-        {
+        for outage in [
+            Outage::Hashing,
+            Outage::Writer,
+            Outage::Storage,
+            Outage::Stopping,
+            Outage::Uploads,
+            Outage::Forwards,
+            Outage::Streams,
+        ] {
             errors.push(Error::unavailable(outage));
         }
         errors.extend([
@@ -244,6 +254,7 @@ mod tests {
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },
             Error::InUse { what: Noun::ClientApplication, by: Vec::<Use>::new() },
+            Error::Changed { what: Noun::ClientApplication },
             Error::TooLarge { limit: 0 },
             Error::TooLarge { limit: 7 },
             Error::TooMany { retry_after: Duration::ZERO },
