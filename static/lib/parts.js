@@ -112,7 +112,7 @@ const sayings = h("div", { class: "sayings", role: "status", "aria-live": "polit
 export function say(text, tone = "good") {
   if (!sayings.isConnected) document.body.append(sayings);
   const line = h("div", { class: `saying ${tone}` }, h("span", {}, text),
-    h("button", { type: "button", class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
+    tone !== "good" && h("button", { type: "button", class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
   if (sayings.children.length > 2) sayings.firstChild.remove();
   sayings.append(line);
   if (tone === "good") setTimeout(() => line.remove(), 6000);
