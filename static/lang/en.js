@@ -200,8 +200,7 @@ export default {
 "app_secret_rejected": "App turned down",
 "healed": "Works again",
 "disconnected": "Disconnected",
-"ok": "went well",
-"failed": "failed"
+"ok": "went well"
 },
 "expiring": {
 "client_secret": "Client secret of",
@@ -453,7 +452,8 @@ export default {
 "revocations": "Revocations",
 "token_access": "Access token",
 "token_refresh": "Refresh token",
-"revoking": "being ended, {n} {n|try|tries}"
+"revoking": "being ended, {n} {n|try|tries}",
+"not_renewed": "Not refreshed:"
 },
 "connect": {
 "title": "Connect an account",

@@ -200,8 +200,7 @@ export default {
 "app_secret_rejected": "アプリの拒否",
 "healed": "復旧",
 "disconnected": "切断",
-"ok": "成功",
-"failed": "失敗"
+"ok": "成功"
 },
 "expiring": {
 "client_secret": "クライアントシークレット:",
@@ -453,7 +452,8 @@ export default {
 "revocations": "取り消し",
 "token_access": "アクセストークン",
 "token_refresh": "リフレッシュトークン",
-"revoking": "取り消し中 (試行 {n} 回)"
+"revoking": "取り消し中 (試行 {n} 回)",
+"not_renewed": "更新できませんでした:"
 },
 "connect": {
 "title": "アカウントを接続",
