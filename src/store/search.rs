@@ -152,7 +152,7 @@ impl Walk {
             let mut is_hit = self.key_is_id && needle.id() == Some(at);
             for column in 1..columns {
                 // Whatever is no text (a number, nothing) is no text that is looked for.
-                is_hit = is_hit || row.get_ref(column)?.as_str().is_ok_and(|text| needle.is_in(text));
+                is_hit = is_hit || row.get_ref(column)?.as_bytes().is_ok_and(|text| needle.is_in(text));
             }
             if is_hit || also(row)? {
                 hits.total += 1;
@@ -335,7 +335,7 @@ fn profiles_with(read: &Read<'_>, needle: &Needle) -> Result<HashSet<i64>> {
     let mut found = HashSet::new();
     while let Some(row) = rows.next()? {
         let is_in =
-            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str().is_ok_and(|text| needle.is_in(text)));
+            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes().is_ok_and(|text| needle.is_in(text)));
         if is_in(1)? || is_in(2)? {
             found.insert(row.get(0)?);
         }
