@@ -164,7 +164,7 @@ async fn connections_are_filtered_by_what_is_wrong_with_them() {
     let (admin, profile, customer) = seeded(&server).await;
     let db = database(&server);
     // How a grant fares takes a provider to bring about; here it is what is looked for.
-    let fares: [(i64, Option<&str>, Option<&str>, Option<i64>); 7] = [
+    let fares = [
         (1, Some("success"), None, None),
         (2, Some("failed"), Some("grant"), None),
         (3, Some("success"), Some("app"), None),
