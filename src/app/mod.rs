@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod provider_check;
 pub mod providers;
 pub mod proxy;
+mod reach;
 mod refresh;
 mod registration;
 pub mod revocations;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, access::Caller, audit, providers};
+use super::{App, access::Caller, audit, providers, reach};
 use crate::{
     domain::{
         Error, Noun, Page, Result, Secret, Why,
@@ -184,6 +184,7 @@ pub(super) fn save(
 ) -> Result<i64> {
     let deed = if id.is_some() { Deed::Updated } else { Deed::Created };
     let id = if let Some(id) = id {
+        reach::all_of_profile(tx, caller, id)?;
         store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)?
     } else {
         let by = caller.user().map(|user| user.id);
@@ -221,7 +222,14 @@ pub(super) fn parameters_text(parameters: &Parameters) -> Secret {
 
 fn remove(tx: &Tx<'_>, caller: &Caller, id: i64) -> Result<()> {
     let profile = store::profiles::get(tx, id)?;
-    store::profiles::delete(tx, id)?;
+    store::profiles::delete(tx, id).map_err(|error| match error {
+        // How many there are, the profile itself tells; which ones, only whoever sees them all.
+        Error::InUse { what, mut by } if !caller.reach().is_everything() => {
+            by.iter_mut().filter(|by| by.what == Noun::Connection).for_each(|by| by.examples.clear());
+            Error::InUse { what, by }
+        }
+        other => other,
+    })?;
     let detail = json!({"provider": profile.provider, "name": profile.name.as_str()});
     audit(tx, caller, Deed::Deleted, "profile", id, &detail)
 }

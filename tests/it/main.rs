@@ -28,6 +28,7 @@ mod oidc;
 mod profiles;
 mod provider_check;
 mod providers;
+mod reach;
 mod readme;
 mod refresh;
 mod simulator;

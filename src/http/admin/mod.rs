@@ -11,6 +11,7 @@ mod keys;
 mod load;
 mod provider_check;
 mod providers;
+mod reach;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
 mod webhooks;

@@ -92,6 +92,7 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
@@ -194,7 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Use, user::Scope};
+    use crate::domain::{Beyond, Use, user::Scope};
 
     /// One of each failure.
     fn failures() -> Vec<Failure> {
@@ -240,6 +241,7 @@ mod tests {
         }
         errors.extend([
             Error::Forbidden(Scope::ApplicationsWrite),
+            Error::OutOfReach(Beyond::Wider),
             Error::not_found(Noun::ClientApplication, "7"),
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },
