@@ -23,6 +23,7 @@ pub mod housekeeping;
 pub mod keys;
 pub mod load;
 pub mod metrics;
+pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
 pub mod providers;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How often a write is tried again when another one got in between.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// A secret ready to be kept: hashed outside of the transaction; `None`: it is the one that is kept already.
 pub(super) type Hashed = Option<String>;
@@ -147,9 +147,15 @@ impl App {
     /// Whether `secret` is the current secret of a profile, kept as the configuration wants it. Where the sealed form is
     /// kept this costs a microsecond; where only the hash is, it costs a hash.
     pub(super) async fn is_kept_secret(&self, id: i64, secret: &Secret) -> Result<bool> {
+        self.is_kept(id, SecretKind::Current, secret).await
+    }
+
+    /// The same of either client secret.
+    pub(super) async fn is_kept(&self, id: i64, kind: SecretKind, secret: &Secret) -> Result<bool> {
         // One that does not open any more counts as another one, so that giving it again repairs it.
         let (opened, kept) = self.db.read(|read| {
-            Ok((store::profiles::open_secret(read, id, SecretKind::Current).unwrap_or_default(), hash_of(read, id)?))
+            let opened = store::profiles::open_secret(read, id, kind).unwrap_or_default();
+            Ok((opened, store::profiles::secret(read, id, kind)?.and_then(|stored| stored.hash)))
         })?;
         match (opened, kept) {
             // Kept the other way than configured: it counts as another one, so that it is kept anew.

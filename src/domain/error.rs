@@ -227,6 +227,8 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// There is no client secret to come.
+    NoNextSecret,
     /// No server there says of itself what is needed; why not.
     NotDiscovered(String),
 }

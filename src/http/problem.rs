@@ -451,6 +451,7 @@ pub fn phrase(why: &Why) -> String {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
+        Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }
 }

@@ -31,6 +31,7 @@ mod providers;
 mod reach;
 mod readme;
 mod refresh;
+mod registration;
 mod simulator;
 mod site;
 mod tls;

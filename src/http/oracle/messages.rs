@@ -165,6 +165,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
+        Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
 }
@@ -228,6 +229,7 @@ mod tests {
             Why::NotGranted,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
