@@ -423,9 +423,9 @@ impl App {
                 },
                 unanswered => Refusal::of_sent(unanswered),
             };
-            let app_is_to_blame = refusal.blame == Blame::App;
+            let next_may_help = refusal.may_be_the_secret();
             last = Some(refusal);
-            if !app_is_to_blame {
+            if !next_may_help {
                 break;
             }
         }
@@ -434,7 +434,10 @@ impl App {
 
     /// Keeps the tokens that came for a connection, once it is clear whose they are.
     async fn keep(&self, aim: Aim, secret: Option<SecretKind>, raw: &RawAnswer, set: TokenSet) -> Result<Exchanged> {
-        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &set.extra, DEADLINE).await {
+        // Some providers tell in the callback whose account it is, and not with the tokens.
+        let mut extra = aim.extra.clone();
+        extra.extend(set.extra);
+        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &extra, DEADLINE).await {
             Ok(account) => account,
             Err(refusal) => {
                 tracing::info!(
@@ -467,8 +470,6 @@ impl App {
         }
         let refreshable = set.refresh.is_some() || aim.grant_type == GrantType::ClientCredentials;
         let due_at = refresh::due_at(&aim.registration.provider, raw.received_at, set.expires_at, refreshable)?;
-        let mut extra = aim.extra.clone();
-        extra.extend(set.extra);
         let kept = Kept {
             grant_type: aim.grant_type,
             tokens: Tokens {
