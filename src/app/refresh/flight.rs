@@ -433,7 +433,8 @@ async fn orphaned(app: &App, plan: &Plan, refresh: Option<Secret>, access: Secre
 async fn rejected(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) -> Result<Turn> {
     let live = plan.registration.secrets.iter().filter(|live| Some(live.kind) == plan.secret);
     memory.rejected.extend(live.map(|live| (live.kind, live.since)));
-    if plan.registration.secrets.iter().any(|live| !memory.rejected.contains(&(live.kind, live.since))) {
+    let untried = |live: &LiveSecret| !memory.rejected.contains(&(live.kind, live.since));
+    if refusal.may_be_the_secret() && plan.registration.secrets.iter().any(untried) {
         return Ok(Turn::Again);
     }
     let (id, version, profile_id) = (plan.connection.id, plan.grant.version, plan.registration.profile.id);
@@ -531,8 +532,9 @@ async fn put_off(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) 
     let failure = store::grants::Failure { blame: refusal.blame, result, due_at: Some(due), uncertain };
     persist(app, move |tx| {
         store::grants::fail(tx, id, version, &failure)?;
-        // The entry stays open while nobody knows: it says when the token was sent first.
-        if clear { store::refreshes::finish(tx, id) } else { Ok(()) }
+        // The entry stays open while nobody knows: it says when the token was sent first. Its answer, where there was one,
+        // is done with: it must not be taken for one that a crash has left unread.
+        if clear { store::refreshes::finish(tx, id) } else { store::refreshes::forget_answer(tx, id) }
     })
     .await?;
     Ok(Turn::Over)
