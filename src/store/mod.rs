@@ -27,6 +27,8 @@ pub mod providers;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod second_factors;
+pub mod sessions;
 pub mod users;
 pub mod webhooks;
 mod writer;

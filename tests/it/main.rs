@@ -7,6 +7,7 @@ mod support;
 
 mod access;
 mod application_credentials;
+mod audit;
 mod browser;
 mod cli;
 mod cli_users;
@@ -30,6 +31,9 @@ mod provider_check;
 mod providers;
 mod readme;
 mod refresh;
+mod second_factor;
+mod sessions;
+mod settings;
 mod simulator;
 mod site;
 mod tls;
