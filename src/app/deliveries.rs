@@ -297,7 +297,11 @@ mod tests {
         assert_eq!(webhooks(&road.choose(&all, Timestamp(0)).0), [11]);
         road.back(2, false);
         road.back(1, true);
-        assert_eq!(webhooks(&road.choose(&all, Timestamp(0)).0), [1, 7, 8], "two of the failing have left their places");
+        assert_eq!(
+            webhooks(&road.choose(&all, Timestamp(0)).0),
+            [1, 7, 8],
+            "two of the failing have left their places"
+        );
     }
 
     #[test]
