@@ -166,17 +166,17 @@ impl App {
             None => Err(Error::Unauthenticated(Rejection::Missing)),
             Some(Shown::Token(text)) => self.by_token(&Credential::parse(&text).ok_or(BAD)?, origin),
             Some(Shown::Session(text)) => self.by_session(&Credential::parse(&text).ok_or(BAD)?, origin),
-            Some(Shown::Basic { name, password }) => match Credential::parse(&password) {
-                Some(token) => self.by_token(&token, origin),
-                None => {
-                    let user = self.by_password(&name, &password, origin.address).await?;
-                    // Told to nobody but whoever has the password.
-                    if user.second_factor {
-                        return Err(Error::Unauthenticated(Rejection::SecondFactor));
-                    }
-                    Ok(Caller::of_user(user, None, origin))
+            Some(Shown::Basic { name, password }) => {
+                if let Some(token) = Credential::parse(&password) {
+                    return self.by_token(&token, origin);
                 }
-            },
+                let user = self.by_password(&name, &password, origin.address).await?;
+                // Told to nobody but whoever has the password.
+                if user.second_factor {
+                    return Err(Error::Unauthenticated(Rejection::SecondFactor));
+                }
+                Ok(Caller::of_user(user, None, origin))
+            }
         }
     }
 

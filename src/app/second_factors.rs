@@ -88,7 +88,7 @@ impl App {
             State::Pending => {}
         }
         let codes = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<Vec<_>>>()?;
-        let hashes: Vec<[u8; 32]> = codes.iter().filter_map(|code| recovery_hash(code)).collect();
+        let hashes: Vec<[u8; 32]> = codes.iter().filter_map(recovery_hash).collect();
         let by = caller.clone();
         let confirmed = self
             .with_code(caller, user_id, code, move |tx, _| {

@@ -130,9 +130,8 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
             let on = user["second_factor"] == true;
             if remove {
                 let answer = client.delete(&format!("/api/users/{}/second_factor", user["id"])).await;
-                let answer = answer.map_err(|error| match on {
-                    true => error,
-                    false => Failed::new(format_args!("{name} has no second factor")),
+                let answer = answer.map_err(|error| {
+                    if on { error } else { Failed::new(format_args!("{name} has no second factor")) }
                 })?;
                 context
                     .out

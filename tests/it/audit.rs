@@ -139,7 +139,8 @@ async fn pages_are_exact_whatever_the_clock_did_and_a_rare_match_is_found_withou
     assert_eq!((found.len(), pages), (expected("actor = 'user 2'").len(), 3), "the first pages have little");
     // Behind an entry that has gone, those that came before it.
     db.execute("DELETE FROM audit WHERE id = 60", []).unwrap();
-    let place = |filter: &str| expected(&format!("(at, id) < (SELECT at, id + 1 FROM audit WHERE id = 59) AND {filter}"));
+    let place =
+        |filter: &str| expected(&format!("(at, id) < (SELECT at, id + 1 FROM audit WHERE id = 59) AND {filter}"));
     let found = items(&reader, "noun=thing&noun_id=1&before=60&limit=200").await;
     let found: Vec<i64> = found.iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
     assert_eq!(found, place("noun_id = '1'"));

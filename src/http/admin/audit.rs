@@ -131,9 +131,8 @@ pub(super) async fn export(
     let caller: Caller = (*caller).clone();
     let state = State { app, caller, filter: asked.filter, form, at: At::Beginning };
     // The first piece before the status: what fails at once is an error like any other.
-    let first = match state.next().await? {
-        Some(first) => first,
-        None => return Err(Error::internal("an export without a beginning").into()),
+    let Some(first) = state.next().await? else {
+        return Err(Error::internal("an export without a beginning").into());
     };
     let stream = futures_util::stream::unfold(Some(first), async |piece| {
         let (bytes, state) = piece?;
@@ -187,7 +186,7 @@ impl State {
             for entry in &entries {
                 match self.form {
                     Form::Csv => row(entry, &mut text),
-                    Form::Lines => text.push_str(&format!("{}\n", wire(entry))),
+                    Form::Lines => text.extend([wire(entry).to_string().as_str(), "\n"]),
                 }
             }
             if begins || !text.is_empty() {
