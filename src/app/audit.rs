@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{App, access::Caller, audit as note};
 use crate::{
     domain::{
-        Result, Timestamp,
+        Error, Result, Timestamp,
         audit::{Deed, Entry, Filter},
+        error::Beyond,
         user::Scope,
     },
     store::{self, Read, Tx},
@@ -30,7 +31,7 @@ impl App {
         before: Option<i64>,
         limit: usize,
     ) -> Result<(Vec<Entry>, Option<i64>)> {
-        caller.need(Scope::AuditRead)?;
+        may_read(caller)?;
         self.db
             .scan(move |read| {
                 let part = store::audit::list(read, &filter, before, limit.clamp(1, MOST), EXAMINED)?;
@@ -41,7 +42,7 @@ impl App {
 
     /// Notes that somebody takes the trail away as a file.
     pub async fn begin_audit_export(&self, caller: &Caller, form: &'static str) -> Result<()> {
-        caller.need(Scope::AuditRead)?;
+        may_read(caller)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| note(tx, &caller, Deed::Exported, "audit", "", &serde_json::json!({"format": form})))
@@ -55,7 +56,7 @@ impl App {
         filter: &Filter,
         before: Option<i64>,
     ) -> Result<(Vec<Entry>, Option<i64>)> {
-        caller.need(Scope::AuditRead)?;
+        may_read(caller)?;
         let filter = filter.clone();
         self.db
             .scan(move |read| {
@@ -64,6 +65,12 @@ impl App {
             })
             .await
     }
+}
+
+/// The trail tells of every connection: a caller that is limited to some does not read it.
+fn may_read(caller: &Caller) -> Result<()> {
+    caller.need(Scope::AuditRead)?;
+    if caller.reach().is_everything() { Ok(()) } else { Err(Error::OutOfReach(Beyond::All)) }
 }
 
 /// The entries with what their actors are called now.

@@ -24,10 +24,12 @@ pub mod housekeeping;
 pub mod keys;
 pub mod load;
 pub mod metrics;
+pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
 pub mod providers;
 pub mod proxy;
+mod reach;
 mod refresh;
 mod registration;
 pub mod revocations;
@@ -141,12 +143,13 @@ impl App {
         let housekeeper = Housekeeper::start(db.clone(), settings.audit_days)?;
         let worker = Worker::new()?;
         let started_at = db.now();
+        let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
             started_at,
             hasher,
             engine: Engine::new(settings.allow_private),
             housekeeper,
-            refresher: Refresher::default(),
+            refresher,
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),

@@ -15,6 +15,7 @@ pub mod grant;
 pub mod profile;
 pub mod provider;
 pub mod proxy;
+pub mod reach;
 pub mod second_factor;
 pub mod secret;
 pub mod session;
@@ -23,6 +24,6 @@ pub mod user;
 pub mod value;
 pub mod webhook;
 
-pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
+pub use error::{Beyond, Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
 pub use secret::Secret;
 pub use value::{Name, Page, Timestamp};

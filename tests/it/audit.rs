@@ -58,6 +58,14 @@ async fn what_was_done_is_there_with_who_did_it_and_where_from() {
     let at = entry["at"].as_str().unwrap();
     assert_eq!(items(&reader, &format!("since={at}&noun=profile&deed=created")).await.len(), 1, "as it is written");
     server.caller(&["profiles:read", "applications:read"]).get("/api/audit").await.expect(401);
+    let limited = json!({"name": "t", "scopes": ["audit:read"], "owner": "ann"});
+    let limited = admin.post("/api/api_tokens", &limited).await.expect(200)["result"]["token"].clone();
+    let limited = server.anybody().bearer(limited.as_str().unwrap());
+    for path in ["/api/audit", "/api/audit/export"] {
+        let refused = limited.get(path).await;
+        assert!(refused.status == 401 || refused.status == 403, "{}", refused.status);
+        assert!(refused.text().contains("limited to some connections"), "{}", refused.text());
+    }
 }
 
 #[tokio::test]

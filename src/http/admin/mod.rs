@@ -12,6 +12,8 @@ mod keys;
 mod load;
 mod provider_check;
 mod providers;
+mod reach;
+mod registration;
 mod second_factors;
 mod sessions;
 mod settings;
@@ -96,6 +98,14 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
+        .at(
+            "/custom_oauth_profiles/{id}/registration",
+            [
+                (Method::GET, READ, web::to(registration::get)),
+                (Method::PUT, WRITE, web::to(registration::change_registration)),
+            ],
+        )
+        .at("/custom_oauth_profiles/{id}/promote_secret", [(Method::POST, WRITE, web::to(registration::promote))])
         .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
