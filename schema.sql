@@ -6,7 +6,9 @@ CREATE TABLE installation (
     id              INTEGER PRIMARY KEY CONSTRAINT installation_is_one CHECK (id = 1),
     created_at      INTEGER NOT NULL,
     key_id          TEXT    NOT NULL,
-    key_fingerprint BLOB    NOT NULL     -- of the active key; a start with another key is refused
+    key_fingerprint BLOB    NOT NULL,    -- of the active key; a start with another key is refused
+    rotating_at INTEGER,                 -- since when values are being sealed anew with that key; NULL: all of them are
+    restored_at INTEGER                  -- since when this is a backup whose grants nobody has looked at; NULL: it is none
 ) STRICT;
 
 CREATE TABLE users (

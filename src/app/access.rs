@@ -276,6 +276,7 @@ mod tests {
             most_upload: 1,
             return_urls: Vec::new(),
             proxy_idle: std::time::Duration::from_secs(1),
+            backups: crate::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");

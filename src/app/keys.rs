@@ -23,7 +23,7 @@ impl App {
     /// The keys there are, and those that values need.
     pub async fn list_keys(&self, caller: &Caller) -> Result<Vec<KeyInfo>> {
         caller.need(Scope::Admin)?;
-        let in_use = self.db.scan(store::installation::key_ids_in_use).await?;
+        let in_use = self.db.scan(store::sealed::key_ids_in_use).await?;
         let mut keys: Vec<KeyInfo> = self
             .db
             .sealer()
@@ -45,15 +45,9 @@ impl App {
         caller.need(Scope::Admin)?;
         self.db
             .scan(|read| {
-                let values = store::installation::key_ids_in_use(read)?.iter().map(|(_, _, count)| count).sum();
-                let mut bad: Vec<(String, String)> = store::profiles::unopenable(read)?
-                    .into_iter()
-                    .map(|(id, kind)| ("profile_secrets".to_owned(), format!("{id}/{kind}")))
-                    .collect();
-                let inputs = store::connections::unopenable(read)?;
-                bad.extend(inputs.into_iter().map(|id| ("connections".to_owned(), id.to_string())));
-                let webhooks = store::webhooks::unopenable(read)?;
-                bad.extend(webhooks.into_iter().map(|id| ("webhooks".to_owned(), id.to_string())));
+                let values = store::sealed::key_ids_in_use(read)?.iter().map(|(_, _, count)| count).sum();
+                let bad = store::sealed::unopenable(read)?;
+                let bad = bad.into_iter().map(|(table, row)| (table.to_owned(), row)).collect();
                 Ok((values, bad))
             })
             .await

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod api_tokens;
 mod attempts;
+pub mod backups;
 pub mod checks;
 pub mod client_applications;
 pub mod connect;
@@ -29,6 +30,7 @@ pub mod providers;
 pub mod proxy;
 mod refresh;
 mod registration;
+mod restored;
 pub mod revocations;
 pub mod tokens;
 pub mod users;
@@ -49,6 +51,7 @@ use crate::{
 };
 use access::Caller;
 use attempts::{Attempts, Recognised};
+use backups::Backups;
 use credential::Credential;
 use deliveries::Pings;
 use hand_outs::HandOuts;
@@ -80,6 +83,8 @@ pub struct Settings {
     pub return_urls: Vec<String>,
     /// For how long nothing may happen while a request is passed on.
     pub proxy_idle: Duration,
+    /// Where backups are, and when they are made.
+    pub backups: backups::Schedule,
 }
 
 /// How client secrets of providers are kept.
@@ -120,6 +125,7 @@ pub struct App {
     pings: Pings,
     checks: provider_check::Checks,
     forwards: Arc<Forwards>,
+    backups: Backups,
 }
 
 impl App {
@@ -141,6 +147,7 @@ impl App {
             pings: Pings::default(),
             checks: provider_check::Checks::default(),
             forwards: Arc::default(),
+            backups: Backups::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,
@@ -165,6 +172,7 @@ impl App {
     /// Begins nothing more in the background, and waits for what is under way, at most `within`. What is not finished then
     /// is taken up at the next start.
     pub async fn finish(&self, within: Duration) {
+        self.backups.stop();
         self.worker.finish(within).await;
         if let Err(error) = self.write_hand_outs().await {
             tracing::warn!(%error, "the last hand-outs were not counted");

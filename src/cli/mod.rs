@@ -7,6 +7,7 @@
 mod admin;
 mod api_token;
 mod application;
+mod backup;
 mod client;
 mod connection;
 mod event;
@@ -84,6 +85,9 @@ enum Command {
     /// Look after webhooks: addresses that want to hear of events.
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// Look after backups: make, list, verify, put back.
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Look at the keys that seal secrets.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -110,6 +114,7 @@ impl Command {
                 | Self::Simulate(_)
                 | Self::Load(_)
                 | Self::Admin(_)
+                | Self::Backup(backup::Command::Restore { .. })
                 | Self::ApiToken(api_token::Command::Create { .. })
                 | Self::User(user::Command::Create { .. })
                 | Self::Profile(profile::Command::Create(_))
@@ -248,6 +253,8 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Webhook(command) => {
             with_client(&context, async |client| webhook::run(&context, client, command).await)
         }
+        Command::Backup(backup::Command::Restore { backup }) => backup::restore(&context, &backup),
+        Command::Backup(command) => with_client(&context, async |client| backup::run(&context, client, command).await),
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failed;
 use crate::{
-    app::{App, SecretsMode, Settings, credential::Credential},
+    app::{App, SecretsMode, Settings, backups::Schedule, credential::Credential},
     config::Config,
     domain::{Secret, api_token::TokenKind},
     http::{Surface, workato::limit::ProfileLimit},
@@ -52,7 +52,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
 }
 
 /// The folder, for its owner's eyes only.
-fn make_private(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn make_private(dir: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::Io { path: dir.display().to_string(), source };
     if dir.is_dir() {
         return Ok(());
@@ -89,8 +89,13 @@ pub(super) fn key_path(config: &Config) -> Option<PathBuf> {
     )
 }
 
+/// Where the backups are by the configuration.
+pub(super) fn backup_dir(config: &Config) -> PathBuf {
+    config.backup_dir.clone().unwrap_or_else(|| config.data.join("backups"))
+}
+
 /// The keys. They are made only where there is neither a key nor a database: a lost key is never replaced in silence.
-fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Failed> {
+pub(super) fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Failed> {
     let Some(path) = key_path(config) else {
         let text = zeroize::Zeroizing::new(std::env::var(KEYS_VARIABLE).unwrap_or_default());
         return Ok((KeyList::parse(&text, KEYS_VARIABLE)?, None));
@@ -118,6 +123,7 @@ impl Opened {
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
             proxy_idle: config.proxy_idle,
+            backups: Schedule { dir: backup_dir(config), every: config.backup_every, keep: config.backup_keep },
         };
         let app = App::start(self.db.clone(), settings, &self.run)?;
         let surface = Surface {

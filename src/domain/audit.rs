@@ -39,8 +39,12 @@ pub enum Deed {
     LinkMade,
     /// An account connected.
     Connected,
-    /// A profile tried at its provider.
+    /// A profile tried at its provider, or a backup verified.
     Checked,
+    /// A backup sent away.
+    Downloaded,
+    /// A backup put back in the place of the database.
+    Restored,
 }
 
 impl Deed {
@@ -66,6 +70,8 @@ impl Deed {
             Self::LinkMade => "link_made",
             Self::Connected => "connected",
             Self::Checked => "checked",
+            Self::Downloaded => "downloaded",
+            Self::Restored => "restored",
         }
     }
 }

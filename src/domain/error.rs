@@ -113,6 +113,8 @@ pub enum Noun {
     Webhook,
     /// One event on its way to one webhook.
     Delivery,
+    /// A backup.
+    Backup,
     /// An address that no resource answers to.
     Path,
 }
@@ -247,6 +249,10 @@ pub enum Outage {
     Readers,
     /// Too many requests are being passed on at once.
     Forwards,
+    /// A backup is being made already.
+    BackupBusy,
+    /// A backup cannot be written or read: disk full, folder read-only, volume lost.
+    Backup,
 }
 
 impl Error {

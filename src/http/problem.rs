@@ -308,6 +308,11 @@ fn error_sentence(error: &Error) -> String {
             Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",
             Outage::Forwards => "Too many requests are being passed on just now: try again",
+            Outage::BackupBusy => "A backup is being made just now: try again",
+            Outage::Backup => {
+                "The backup could not be written or read (disk full, or its folder cannot be used); nothing half is left. \
+                 The log and the list of backups say more"
+            }
         }
         .to_owned(),
         Error::NoToken { why, .. } => match why {
@@ -385,6 +390,7 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::Assignment => "assignment",
         Noun::Webhook => "webhook",
         Noun::Delivery => "delivery",
+        Noun::Backup => "backup",
         Noun::Path => "path",
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::{
     connection::{Connection, Draft, Filter, Status},
 };
 
-const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
+pub(super) const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
 
 const SELECT: &str = "SELECT id, name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,
     status, authorized_at, lost_at, lost_reason, created_at, updated_at, account_id, account_label, scopes FROM connections";

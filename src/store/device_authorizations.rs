@@ -9,8 +9,10 @@ use super::{
 };
 use crate::domain::{Result, Secret, Timestamp};
 
-const CODE: Column = Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "device_code" };
-const INPUT: Column = Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "input_sealed" };
+pub(super) const CODE: Column =
+    Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "device_code" };
+pub(super) const INPUT: Column =
+    Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "input_sealed" };
 
 /// One that waits.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Grants: what providers gave us. The secrets of one are sealed together, so that they change together.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::{Map, Value, json};
 
@@ -12,7 +14,7 @@ use crate::domain::{
     grant::{Blame, Grant, GrantType, Tokens},
 };
 
-const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
+pub(super) const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
 
 const COLUMNS: &str = "g.connection_id, g.grant_type, g.version, g.token_type, g.scope, g.granted_at, g.issued_at,
     g.expires_at, g.refresh_token, g.refresh_issued_at, g.refresh_expires_at, g.rotates, g.due_at, g.uncertain_at,
@@ -233,6 +235,41 @@ pub fn wait_for_app(tx: &Tx<'_>, connection_id: i64, due_at: Timestamp) -> Resul
     tx.conn
         .prepare_cached("UPDATE grants SET due_at = ?2, blame = 'app' WHERE connection_id = ?1")?
         .execute(params![connection_id, due_at.0])?;
+    Ok(())
+}
+
+/// Up to `limit` grants that became uncertain at exactly this moment, by id, beyond `after`.
+pub fn doubted(read: &Read<'_>, at: Timestamp, after: i64, limit: usize) -> Result<Vec<Grant>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM grants g WHERE g.uncertain_at = ?1 AND g.connection_id > ?2 ORDER BY g.connection_id LIMIT ?3"
+    );
+    let mut statement = read.conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![at.0, after, limit], grant)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Providers of which a refresh was seen to change a refresh token.
+pub fn rotating_providers(read: &Read<'_>) -> Result<HashSet<String>> {
+    let sql =
+        "SELECT DISTINCT c.provider FROM grants g JOIN connections c ON c.id = g.connection_id WHERE g.rotates = 1";
+    let mut statement = read.conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Our refresh token is the last one after all.
+pub fn trust(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET uncertain_at = NULL WHERE connection_id = ?1")?
+        .execute([connection_id])?;
+    Ok(())
+}
+
+/// Nobody knows since then whether our refresh token is the last one; it is to be refreshed at `due_at`.
+pub fn doubt(tx: &Tx<'_>, connection_id: i64, since: Timestamp, due_at: Option<Timestamp>) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET uncertain_at = ?2, due_at = ?3 WHERE connection_id = ?1")?
+        .execute(params![connection_id, since.0, due_at.map(|at| at.0)])?;
     Ok(())
 }
 

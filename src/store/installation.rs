@@ -49,28 +49,16 @@ pub(super) fn touch(tx: &Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The ids of keys that sealed values of one table need, and how many values each.
-pub fn key_ids_in_use(read: &Read<'_>) -> Result<Vec<(&'static str, String, u64)>> {
-    let mut found = Vec::new();
-    for (table, column) in [
-        ("profile_secrets", "key_id"),
-        ("connections", "input_key_id"),
-        ("grants", "key_id"),
-        ("refreshes", "key_id"),
-        ("authorization_requests", "key_id"),
-        ("device_authorizations", "key_id"),
-        ("device_authorizations", "input_key_id"),
-        ("connect_links", "input_key_id"),
-        ("revocations", "key_id"),
-        ("webhooks", "key_id"),
-    ] {
-        let mut statement = read.conn.prepare(&format!(
-            "SELECT {column}, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
-        ))?;
-        let rows = statement.query_map([], |row| Ok((table, row.get(0)?, row.get(1)?)))?;
-        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
-    }
-    Ok(found)
+/// Since when this is a backup whose grants nobody has looked at; `None`: it is none, or somebody has.
+pub fn restored_at(read: &Read<'_>) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = read.conn.query_row("SELECT restored_at FROM installation", [], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
+/// Somebody has looked at them.
+pub fn settle_restored(tx: &Tx<'_>) -> Result<()> {
+    tx.conn.execute("UPDATE installation SET restored_at = NULL", [])?;
+    Ok(())
 }
 
 /// The schema version, or `None` where there is no database yet.

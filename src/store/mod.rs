@@ -8,6 +8,7 @@
 
 pub mod api_tokens;
 pub mod audit;
+pub mod backup;
 pub mod client_applications;
 pub mod connect_links;
 pub mod connections;
@@ -27,6 +28,7 @@ pub mod providers;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod sealed;
 pub mod users;
 pub mod webhooks;
 mod writer;

@@ -4,7 +4,12 @@
 //! random bits, so a sub-key should seal far fewer than 2^32 values; a server of this kind stays below by orders of
 //! magnitude. There is no default key and no plaintext form.
 
-use std::{fmt, io::Write as _, path::Path};
+use std::{
+    fmt,
+    io::Write as _,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit,
@@ -218,14 +223,16 @@ impl KeyList {
 }
 
 /// Opens and closes sealed values.
-pub struct Sealer {
-    keys: KeyList,
+pub struct Sealer(RwLock<Arc<Ring>>);
+
+/// Keys and what is derived from them. One ring is replaced by another as a whole.
+struct Ring {
+    keys: Arc<KeyList>,
     ciphers: Vec<(usize, Purpose, Aes256Gcm)>,
 }
 
-impl Sealer {
-    /// Derives the sub-keys of `keys`.
-    pub fn new(keys: KeyList) -> Result<Self> {
+impl Ring {
+    fn new(keys: KeyList) -> Result<Arc<Self>> {
         let mut ciphers = Vec::new();
         for (n, key) in keys.keys.iter().enumerate() {
             for (purpose, info) in
@@ -239,22 +246,46 @@ impl Sealer {
                 ciphers.push((n, purpose, cipher));
             }
         }
-        Ok(Self { keys, ciphers })
+        Ok(Arc::new(Self { keys: Arc::new(keys), ciphers }))
+    }
+
+    fn cipher(&self, key_id: &str, purpose: Purpose) -> Option<&Aes256Gcm> {
+        let key = self.keys.keys.iter().position(|key| key.id == key_id)?;
+        self.ciphers.iter().find(|(n, p, _)| *n == key && *p == purpose).map(|(_, _, cipher)| cipher)
+    }
+}
+
+impl Sealer {
+    /// Derives the sub-keys of `keys`.
+    pub fn new(keys: KeyList) -> Result<Self> {
+        Ok(Self(RwLock::new(Ring::new(keys)?)))
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The keys.
-    pub fn keys(&self) -> &KeyList {
-        &self.keys
+    pub fn keys(&self) -> Arc<KeyList> {
+        Arc::clone(&self.ring().keys)
+    }
+
+    /// Takes other keys from now on. In the writer thread alone, so that no write seals with two.
+    pub(super) fn replace(&self, keys: KeyList) -> Result<()> {
+        let ring = Ring::new(keys)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
     }
 
     /// Seals `secret` for one row of a column.
     pub fn seal(&self, column: Column, row: &str, secret: &Secret) -> Result<Sealed> {
-        let key_id = self.keys.active_id();
+        let ring = self.ring();
+        let key_id = ring.keys.active_id();
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(Error::internal)?;
         let aad = associated_data(column, row, key_id);
         let payload = Payload { msg: secret.expose().as_bytes(), aad: &aad };
-        let sealed = self
+        let sealed = ring
             .cipher(key_id, column.purpose)
             .and_then(|cipher| cipher.encrypt(&nonce.into(), payload).ok())
             .ok_or_else(|| Error::internal("sealing failed"))?;
@@ -282,14 +313,10 @@ impl Sealer {
         }
         let aad = associated_data(column, row, &sealed.key_id);
         let nonce = <[u8; NONCE]>::try_from(nonce).ok()?;
-        let cipher = self.cipher(&sealed.key_id, column.purpose)?;
+        let ring = self.ring();
+        let cipher = ring.cipher(&sealed.key_id, column.purpose)?;
         let opened = cipher.decrypt(&nonce.into(), Payload { msg: ciphertext, aad: &aad }).ok()?;
         String::from_utf8(opened).ok().map(Secret::new)
-    }
-
-    fn cipher(&self, key_id: &str, purpose: Purpose) -> Option<&Aes256Gcm> {
-        let key = self.keys.keys.iter().position(|key| key.id == key_id)?;
-        self.ciphers.iter().find(|(n, p, _)| *n == key && *p == purpose).map(|(_, _, cipher)| cipher)
     }
 }
 

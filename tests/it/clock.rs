@@ -56,6 +56,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         most_upload: 1,
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
+        backups: grantry::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

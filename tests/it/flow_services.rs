@@ -903,6 +903,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         most_upload: 1024,
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
+        backups: grantry::app::backups::Schedule { dir: dir.path().join("backups"), every: None, keep: 1 },
     };
     let surface = Surface {
         public_url: url.clone(),

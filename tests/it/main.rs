@@ -7,6 +7,7 @@ mod support;
 
 mod access;
 mod application_credentials;
+mod backups;
 mod browser;
 mod cli;
 mod cli_users;

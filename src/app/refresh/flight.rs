@@ -49,7 +49,7 @@ const LAST_BACKOFF_MS: i64 = 30 * 60 * 1000;
 const FIRST_REJECTED_MS: i64 = 60 * 1000;
 const LAST_REJECTED_MS: i64 = 60 * 60 * 1000;
 /// Where a refresh token may be used up, it is sent again only so long before the access token ends.
-const LAST_MOMENT_MS: i64 = 60 * 1000;
+pub(in crate::app) const LAST_MOMENT_MS: i64 = 60 * 1000;
 /// What is wrong with our own settings does not mend itself: look again after so long.
 const MISCONFIGURED_MS: i64 = 60 * 60 * 1000;
 
@@ -64,6 +64,8 @@ struct Memory {
     quick: u32,
     /// The refresh token was looked at, and it is alive.
     probed: bool,
+    /// The answer that is read now is older than the doubt: it came before a backup was made that was put back since.
+    doubt: Option<Timestamp>,
 }
 
 /// Whether there is more to do.
@@ -96,6 +98,8 @@ impl Plan {
         match self.registration.provider.replay() {
             // Nobody declared that it rotates, but it does.
             Replay::Any if self.grant.rotates => Replay::Once,
+            // However long the provider takes it again, it may have been used before that time.
+            Replay::Grace(_) | Replay::UntilUsed if self.grant.uncertain_at.is_some() => Replay::Once,
             declared => declared,
         }
     }
@@ -123,8 +127,9 @@ pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
     // A caller may come before the start has got to what a crash cut off here: that goes first, or a token that is used up
     // would be sent again.
     let cut_off = app.db.read(|read| {
-        let open = store::refreshes::find(read, id)?.is_some();
-        Ok(open && store::grants::find(read, id)?.is_some_and(|grant| grant.uncertain_at.is_none()))
+        let Some(entry) = store::refreshes::find(read, id)? else { return Ok(false) };
+        let grant = store::grants::find(read, id)?;
+        Ok(grant.is_some_and(|grant| grant.uncertain_at.is_none() || is_older_than_doubt(&entry, &grant)))
     })?;
     if cut_off {
         Box::pin(resume(app, id)).await?;
@@ -149,6 +154,11 @@ pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the answer of an entry came before the grant became uncertain: both are from a backup.
+fn is_older_than_doubt(entry: &store::refreshes::Entry, grant: &Grant) -> bool {
+    entry.answered_at.zip(grant.uncertain_at).is_some_and(|(answered, doubt)| answered < doubt)
 }
 
 fn look(read: &Read<'_>, id: i64, wanted: Wanted, memory: &Memory) -> Result<Look> {
@@ -341,10 +351,14 @@ async fn renewed(app: &App, plan: Plan, memory: &Memory, raw: &RawAnswer, set: T
     let skew_ms = raw.skew_ms();
     let (kept, rotated) = kept(&plan, sent.as_ref(), raw, set, skew_ms)?;
     let fresh = (kept.tokens.refresh.clone(), kept.tokens.access.clone());
-    let secret = plan.secret;
+    let (secret, doubt) = (plan.secret, memory.doubt);
     let renewed = persist(app, move |tx| {
         if !store::grants::renew(tx, id, version, &kept, rotated)? {
             return Ok(None);
+        }
+        if let Some(since) = doubt {
+            let due = kept.expires_at.map(|end| end.plus_ms(-LAST_MOMENT_MS)).or(kept.due_at);
+            store::grants::doubt(tx, id, since, due)?;
         }
         store::refreshes::finish(tx, id)?;
         if let Some(kind) = secret {
@@ -598,7 +612,14 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
         tracing::info!(connection = id, "a refresh was cut off behind its answer: the answer is read now");
         let provider = &plan.registration.provider;
         let endpoint = app.refresher.endpoints.at(provider.refresh_url(), provider.throttle());
-        if matches!(settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?, Turn::Over) {
+        let old = is_older_than_doubt(&entry, &plan.grant);
+        memory.doubt = plan.grant.uncertain_at.filter(|_| old);
+        let turn = settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?;
+        if old {
+            // Whatever it said, it is read once.
+            return app.db.write(move |tx| store::refreshes::finish(tx, id)).await;
+        }
+        if matches!(turn, Turn::Over) {
             return Ok(());
         }
         app.take_off(id, Wanted::Now, None)?;

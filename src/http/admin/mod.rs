@@ -4,6 +4,7 @@
 
 mod api_tokens;
 mod applications;
+mod backups;
 pub(in crate::http) mod connect;
 mod events;
 mod expiring;
@@ -93,6 +94,12 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/webhooks/{id}/deliveries/{delivery}/retry", [(Method::POST, ADMIN, web::to(webhooks::retry_delivery))])
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
+        .at("/backups", [(Method::GET, ADMIN, web::to(backups::list)), (Method::POST, ADMIN, web::to(backups::create))])
+        .at(
+            "/backups/{name}",
+            [(Method::GET, ADMIN, web::to(backups::get)), (Method::DELETE, ADMIN, web::to(backups::delete))],
+        )
+        .at("/backups/{name}/verify", [(Method::POST, ADMIN, web::to(backups::verify))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])
         .at("/connector_template", [(Method::GET, READ, web::to(load::template))])
 }

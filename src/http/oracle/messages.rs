@@ -107,6 +107,8 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
             Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
+            Outage::BackupBusy => "バックアップを作成中です。再試行してください。",
+            Outage::Backup => "バックアップを書き込めないか、読み取れません。",
         }
         .to_owned(),
         Error::NoToken { .. } => "この接続のアクセストークンはありません。".to_owned(),

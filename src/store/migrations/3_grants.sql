@@ -1,4 +1,6 @@
 -- Grants, the refresh journal, and what stands around them.
+ALTER TABLE installation ADD COLUMN rotating_at INTEGER;
+ALTER TABLE installation ADD COLUMN restored_at INTEGER;
 ALTER TABLE api_tokens ADD COLUMN connections  TEXT;
 ALTER TABLE api_tokens ADD COLUMN owner        TEXT;
 ALTER TABLE profiles ADD COLUMN callback TEXT NOT NULL DEFAULT 'oauth' CONSTRAINT profiles_callback CHECK (callback IN ('oauth', 'flow'));
