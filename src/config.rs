@@ -247,6 +247,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Certificate chain and private key for TLS, PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether plain HTTP is taken on an address that others can reach.
+    pub insecure_http: bool,
     /// Networks whose forwarding headers count.
     pub trusted_proxies: Vec<Network>,
     /// Whether client secrets of providers are kept hashed only.
@@ -399,6 +401,7 @@ impl Values {
             listen,
             metrics_listen,
             public_url,
+            insecure_http: insecure && tls.is_none() && !listen.ip().is_loopback(),
             tls,
             trusted_proxies,
             hashed_only: self.need("secrets", "sealed or hashed", |text| match text {

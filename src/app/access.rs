@@ -270,6 +270,7 @@ mod tests {
             public_url: String::new(),
             secrets: SecretsMode::Sealed,
             key_file: None,
+            keys_can_change: true,
             flow_services: false,
             allow_private: false,
             access_token_life_s: 60,
@@ -277,6 +278,7 @@ mod tests {
             return_urls: Vec::new(),
             proxy_idle: std::time::Duration::from_secs(1),
             backups: crate::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
+            surroundings: crate::app::doctor::Surroundings::default(),
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");

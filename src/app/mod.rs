@@ -13,6 +13,7 @@ pub mod connections;
 pub mod credential;
 pub mod customers;
 mod deliveries;
+pub mod doctor;
 pub mod document;
 pub mod events;
 pub mod exchange;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub secrets: SecretsMode,
     /// Where the keys come from, to be read again by the setup check; `None`: from a variable.
     pub key_file: Option<std::path::PathBuf>,
+    /// Whether that file is ours to write: one that systemd makes at each start is not.
+    pub keys_can_change: bool,
     /// Whether the services of the Flow dialect do their work.
     pub flow_services: bool,
     /// Whether providers may be at private and link-local addresses.
@@ -85,6 +88,8 @@ pub struct Settings {
     pub proxy_idle: Duration,
     /// Where backups are, and when they are made.
     pub backups: backups::Schedule,
+    /// What only the doctor needs to know.
+    pub surroundings: doctor::Surroundings,
 }
 
 /// How client secrets of providers are kept.
@@ -126,6 +131,8 @@ pub struct App {
     checks: provider_check::Checks,
     forwards: Arc<Forwards>,
     backups: Backups,
+    /// Held by whoever changes the keys.
+    changing_keys: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -148,6 +155,7 @@ impl App {
             checks: provider_check::Checks::default(),
             forwards: Arc::default(),
             backups: Backups::default(),
+            changing_keys: tokio::sync::Mutex::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,

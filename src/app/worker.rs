@@ -170,6 +170,7 @@ impl Shared {
                     app.refresh_round().await
                 }),
                 self.each("revoking", app, App::revocation_round),
+                self.each("sealing anew", app, App::seal_round),
                 self.each("backing up", app, App::backup_round),
                 self.each("counting", app, async |app| {
                     if !app.hand_outs.is_empty() {

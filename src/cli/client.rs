@@ -48,7 +48,7 @@ impl Client {
         let address = listener.local_addr()?;
         // One command is no server: it makes no backup by itself.
         let config = Config { backup_every: None, ..config.clone() };
-        let (app, surface) = opened.start(&config, config.listen)?;
+        let (app, surface) = opened.start(&config, config.listen, false)?;
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let served = http::serve(
             Arc::clone(&app),

@@ -10,6 +10,7 @@ mod application;
 mod backup;
 mod client;
 mod connection;
+mod doctor;
 mod event;
 mod keys;
 mod load;
@@ -88,7 +89,9 @@ enum Command {
     /// Look after backups: make, list, verify, put back.
     #[command(subcommand)]
     Backup(backup::Command),
-    /// Look at the keys that seal secrets.
+    /// Look at the whole installation: settings, files, keys, backups, connections. Exits with 1 when something is an error.
+    Doctor,
+    /// Look after the keys that seal secrets: list, verify, rotate.
     #[command(subcommand)]
     Keys(keys::Command),
     /// Look at the settings.
@@ -255,6 +258,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         }
         Command::Backup(backup::Command::Restore { backup }) => backup::restore(&context, &backup),
         Command::Backup(command) => with_client(&context, async |client| backup::run(&context, client, command).await),
+        Command::Doctor => with_client(&context, async |client| doctor::run(&context, client).await),
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failed;
 use crate::{
-    app::{App, SecretsMode, Settings, backups::Schedule, credential::Credential},
+    app::{App, SecretsMode, Settings, backups::Schedule, credential::Credential, doctor::Surroundings},
     config::Config,
     domain::{Secret, api_token::TokenKind},
     http::{Surface, workato::limit::ProfileLimit},
@@ -74,17 +74,21 @@ fn warn_if_open(path: &Path) {
     }
 }
 
+/// Where systemd puts the keys.
+fn credential() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("grantry-keys"))
+}
+
 /// Where the keys are by the configuration; `None`: in a variable.
 pub(super) fn key_path(config: &Config) -> Option<PathBuf> {
     if std::env::var_os(KEYS_VARIABLE).is_some() && config.key_file.is_none() {
         return None;
     }
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("grantry-keys"));
     Some(
         config
             .key_file
             .clone()
-            .or_else(|| credential.filter(|path| path.exists()))
+            .or_else(|| credential().filter(|path| path.exists()))
             .unwrap_or_else(|| config.data.join("keys")),
     )
 }
@@ -110,13 +114,20 @@ pub(super) fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<Path
 
 impl Opened {
     /// Starts the use cases, for a server at `address`.
-    pub(super) fn start(&self, config: &Config, address: SocketAddr) -> Result<(Arc<App>, Surface), Failed> {
+    /// `served`: whether others find us there; a single command listens elsewhere.
+    pub(super) fn start(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        served: bool,
+    ) -> Result<(Arc<App>, Surface), Failed> {
         let public_url =
             config.public_url.clone().unwrap_or_else(|| format!("{}://{}", scheme(config), reachable(address)));
         let settings = Settings {
             public_url: public_url.clone(),
             secrets: if config.hashed_only { SecretsMode::Hashed } else { SecretsMode::Sealed },
             key_file: self.key_file.clone(),
+            keys_can_change: self.key_file.is_some() && self.key_file != credential(),
             flow_services: config.flow_services,
             allow_private: config.allow_private,
             return_urls: config.return_urls.clone(),
@@ -124,6 +135,11 @@ impl Opened {
             most_upload: config.most_upload,
             proxy_idle: config.proxy_idle,
             backups: Schedule { dir: backup_dir(config), every: config.backup_every, keep: config.backup_keep },
+            surroundings: Surroundings {
+                served,
+                insecure_http: config.insecure_http,
+                tls_certificate: config.tls.as_ref().map(|(certificate, _)| certificate.clone()),
+            },
         };
         let app = App::start(self.db.clone(), settings, &self.run)?;
         let surface = Surface {

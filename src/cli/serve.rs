@@ -44,7 +44,7 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
                 metrics,
             },
         };
-        let (app, surface) = opened.start(config, address)?;
+        let (app, surface) = opened.start(config, address, true)?;
         first_administrator(&app, config).await?;
         let link = match app.count_admins()? {
             0 => Some(app.make_setup_link(&app.machine("start")).await?.0),

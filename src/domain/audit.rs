@@ -41,6 +41,8 @@ pub enum Deed {
     Connected,
     /// A profile tried at its provider, or a backup verified.
     Checked,
+    /// A new key made active, or everything sealed with it.
+    Rotated,
     /// A backup sent away.
     Downloaded,
     /// A backup put back in the place of the database.
@@ -70,6 +72,7 @@ impl Deed {
             Self::LinkMade => "link_made",
             Self::Connected => "connected",
             Self::Checked => "checked",
+            Self::Rotated => "rotated",
             Self::Downloaded => "downloaded",
             Self::Restored => "restored",
         }

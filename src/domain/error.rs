@@ -115,6 +115,10 @@ pub enum Noun {
     Delivery,
     /// A backup.
     Backup,
+    /// A key that seals secrets.
+    Key,
+    /// A value that is kept sealed.
+    SealedValue,
     /// An address that no resource answers to.
     Path,
 }
@@ -215,6 +219,14 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// The keys come from where Grantry cannot write them.
+    KeysElsewhere,
+    /// The key file was changed by somebody else; what it has and what is in use differ.
+    KeysChanged,
+    /// The key file cannot be read or written; what the system says.
+    KeyFile(String),
+    /// The active key.
+    ActiveKey,
     /// No server there says of itself what is needed; why not.
     NotDiscovered(String),
 }

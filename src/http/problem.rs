@@ -391,6 +391,8 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::Webhook => "webhook",
         Noun::Delivery => "delivery",
         Noun::Backup => "backup",
+        Noun::Key => "key",
+        Noun::SealedValue => "sealed value",
         Noun::Path => "path",
     }
 }
@@ -442,6 +444,17 @@ pub fn phrase(why: &Why) -> String {
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
+        Why::KeysElsewhere => {
+            "come from GRANTRY_KEYS or a systemd credential, which cannot be changed from here. There, change \
+             `active` before the present key to `old`, add a line `active NEW-ID KEY` (a key: openssl rand 32 | basenc \
+             --base64url | tr -d =), and start again: everything is sealed anew then"
+                .to_owned()
+        }
+        Why::KeysChanged => {
+            "were changed in the key file by somebody else: restart the server, which looks whether they fit".to_owned()
+        }
+        Why::KeyFile(why) => format!("were not changed: {why}"),
+        Why::ActiveKey => "is the active key: rotate first, then it is an old one".to_owned(),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }

@@ -257,6 +257,13 @@ pub fn rotating_providers(read: &Read<'_>) -> Result<HashSet<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The provider whose clock was furthest from ours when it last gave a token, and the milliseconds that it is ahead.
+pub fn largest_skew(read: &Read<'_>) -> Result<Option<(String, i64)>> {
+    let sql = "SELECT c.provider, g.skew_ms FROM grants g JOIN connections c ON c.id = g.connection_id
+               WHERE g.skew_ms IS NOT NULL ORDER BY abs(g.skew_ms) DESC LIMIT 1";
+    Ok(read.conn.prepare(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
 /// Our refresh token is the last one after all.
 pub fn trust(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
     tx.conn

@@ -199,7 +199,7 @@ impl Db {
         prepare(&connection).map_err(fail)?;
         quick_check(&connection, &path)?;
         migrate::run(&mut connection, &path, &sealer, clock().0)?;
-        installation::check_key(&connection, &sealer).map_err(fail)??;
+        installation::check_key(&connection, &sealer, clock().0).map_err(fail)??;
         let sealer = Arc::new(sealer);
         let writer = Writer::start(connection, Arc::clone(&sealer), Arc::clone(&clock))
             .map_err(|source| OpenError::Io { path: "the writer thread".to_owned(), source })?;
@@ -322,6 +322,14 @@ pub struct Tx<'a> {
     queued: Cell<bool>,
     /// Whether the log is to be written back once this is on the disk.
     write_back: Cell<bool>,
+}
+
+impl Tx<'_> {
+    /// Takes other keys from now on. Should the transaction not come to its end, they stay: whatever is sealed with them
+    /// meanwhile opens with the key file, which has them already.
+    pub fn take_keys(&self, keys: seal::KeyList) -> Result<()> {
+        self.sealer.replace(keys)
+    }
 }
 
 impl<'a> Deref for Tx<'a> {

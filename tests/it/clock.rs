@@ -50,6 +50,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         public_url: "http://127.0.0.1:1".to_owned(),
         secrets: SecretsMode::Sealed,
         key_file: None,
+        keys_can_change: true,
         flow_services: false,
         allow_private: false,
         access_token_life_s: 60,
@@ -57,6 +58,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
         backups: grantry::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
+        surroundings: grantry::app::doctor::Surroundings::default(),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

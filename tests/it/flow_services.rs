@@ -897,6 +897,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         public_url: url.clone(),
         secrets: SecretsMode::Sealed,
         key_file: None,
+        keys_can_change: true,
         flow_services: true,
         allow_private: false,
         access_token_life_s: 3600,
@@ -904,6 +905,7 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
         backups: grantry::app::backups::Schedule { dir: dir.path().join("backups"), every: None, keep: 1 },
+        surroundings: grantry::app::doctor::Surroundings::default(),
     };
     let surface = Surface {
         public_url: url.clone(),

@@ -165,6 +165,12 @@ fn japanese_phrase(why: &Why) -> String {
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
+        Why::KeysElsewhere => {
+            "は、ここから変更できない場所（GRANTRY_KEYSまたはsystemdの資格情報）にあります".to_owned()
+        }
+        Why::KeysChanged => "のファイルが他者によって変更されました。サーバーを再起動してください".to_owned(),
+        Why::KeyFile(why) => format!("は変更されませんでした: {why}"),
+        Why::ActiveKey => "は有効なキーです。先にローテーションしてください".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }

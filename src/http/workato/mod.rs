@@ -127,6 +127,8 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
             more.insert("errors".to_owned(), by_field(std::slice::from_ref(&fault)));
             (StatusCode::BAD_REQUEST, fault_phrase(&fault))
         }
+        // None of the nouns that the original has a sentence for.
+        Kind::Domain(Error::InUse { what: Noun::Key, .. }) => (StatusCode::BAD_REQUEST, sentence(failure)),
         Kind::Domain(Error::InUse { what, by }) => (StatusCode::BAD_REQUEST, in_use(*what, by)),
         Kind::Domain(Error::Invalid(faults)) => {
             if faults.iter().any(|fault| !fault.path.is_empty()) {
