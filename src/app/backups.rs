@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{App, access::Caller, audit};
+use super::{App, access::Caller, audit, reach};
 use crate::{
     domain::{Error, Noun, Outage, Result, Timestamp, audit::Deed, user::Scope},
     store::{
@@ -143,12 +143,16 @@ impl App {
     /// Makes a backup now.
     pub async fn create_backup(&self, caller: &Caller) -> Result<Manifest> {
         caller.need(Scope::Admin)?;
+        // All connections are in every backup.
+        reach::whole(caller)?;
         self.back_up(caller, Occasion::Asked).await
     }
 
     /// The backups there are, and when the next one comes.
     pub async fn list_backups(&self, caller: &Caller) -> Result<Listed> {
         caller.need(Scope::Admin)?;
+        // All connections are in every backup.
+        reach::whole(caller)?;
         let schedule = self.settings.backups.clone();
         let dir = schedule.dir.clone();
         let mut backups = blocking(move || backup::list(&dir)).await?.map_err(|error| out(&error))?;
@@ -161,6 +165,8 @@ impl App {
     /// Verifies a backup from end to end. `NotFound` where there is none; one that is no good is no error.
     pub async fn verify_backup(&self, caller: &Caller, name: &str) -> Result<Verified> {
         caller.need(Scope::Admin)?;
+        // All connections are in every backup.
+        reach::whole(caller)?;
         let folder = self.backup_folder(name)?;
         let _turn = self.backups.turn()?;
         let (keys, now) = (self.db.sealer().keys(), self.db.now());
@@ -188,6 +194,8 @@ impl App {
     /// Removes a backup.
     pub async fn delete_backup(&self, caller: &Caller, name: &str) -> Result<()> {
         caller.need(Scope::Admin)?;
+        // All connections are in every backup.
+        reach::whole(caller)?;
         let folder = self.backup_folder(name)?;
         let _turn = self.backups.turn()?;
         let (who, id) = (caller.clone(), name.to_owned());
@@ -201,6 +209,8 @@ impl App {
     /// A backup's files, to be sent to whoever asks.
     pub async fn open_backup(&self, caller: &Caller, name: &str) -> Result<Outgoing> {
         caller.need(Scope::Admin)?;
+        // All connections are in every backup.
+        reach::whole(caller)?;
         let folder = self.backup_folder(name)?;
         let (manifest, copy, size) = blocking(move || backup::open_files(&folder)).await?.map_err(|error| {
             tracing::error!(%error, "a backup could not be read");

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{App, access::Caller, audit, failpoint};
+use super::{App, access::Caller, audit, connections::of_caller, failpoint, reach};
 use crate::{
     domain::{Error, Noun, Result, Timestamp, Use, Why, audit::Deed, user::Scope},
     store::{
@@ -80,11 +80,19 @@ impl App {
     /// Opens every sealed value. Answers how many there are, and table and row of those that do not open.
     pub async fn verify_keys(&self, caller: &Caller) -> Result<(u64, Vec<(String, String)>)> {
         caller.need(Scope::Admin)?;
+        let who = caller.clone();
         self.db
-            .scan(|read| {
+            .scan(move |read| {
                 let values = store::sealed::key_ids_in_use(read)?.iter().map(|(_, _, count)| count).sum();
-                let bad = store::sealed::unopenable(read)?;
-                let bad = bad.into_iter().map(|(table, row)| (table.to_owned(), row)).collect();
+                let bad = store::sealed::unopenable(read)?.into_iter().filter(|(table, row)| match *table {
+                    "profile_secrets" | "webhooks" => true,
+                    // What is another's connection is not told of.
+                    "connections" | "grants" | "refreshes" | "device_authorizations" => {
+                        row.parse().is_ok_and(|id| of_caller(read, &who, None, id).is_ok())
+                    }
+                    _ => reach::whole(&who).is_ok(),
+                });
+                let bad = bad.map(|(table, row)| (table.to_owned(), row)).collect();
                 Ok((values, bad))
             })
             .await
@@ -95,6 +103,7 @@ impl App {
     /// `Invalid` where the key file is not ours to write, cannot be written, or was changed by somebody else.
     pub async fn rotate_keys(&self, caller: &Caller) -> Result<Rotation> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let path = self.own_key_file()?;
         let changing = self.changing_keys.lock().await;
         if self.db.read(store::installation::rotating_at)?.is_none() {
@@ -177,6 +186,7 @@ impl App {
     /// Drops an old key that seals nothing. `InUse` while values need it, or backups do; `despite_backups`: they may go.
     pub async fn forget_key(&self, caller: &Caller, id: &str, despite_backups: bool) -> Result<()> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let path = self.own_key_file()?;
         let _changing = self.changing_keys.lock().await;
         let keys = self.db.sealer().keys();

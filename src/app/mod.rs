@@ -25,10 +25,12 @@ pub mod housekeeping;
 pub mod keys;
 pub mod load;
 pub mod metrics;
+pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
 pub mod providers;
 pub mod proxy;
+mod reach;
 mod refresh;
 mod registration;
 mod restored;
@@ -143,11 +145,12 @@ impl App {
         let hasher = Hasher::start(workers)?;
         let housekeeper = Housekeeper::start(db.clone())?;
         let worker = Worker::new()?;
+        let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
             hasher,
             engine: Engine::new(settings.allow_private),
             housekeeper,
-            refresher: Refresher::default(),
+            refresher,
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),

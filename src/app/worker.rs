@@ -155,7 +155,7 @@ impl Shared {
             // A refresh before that could end a grant which the backup does not know to be in use.
             match app.settle_restored().await {
                 Ok(()) => {
-                    app.resume_refreshes().await;
+                    app.resume_refreshes();
                     break;
                 }
                 Err(error) => tracing::warn!(%error, "the grants of a backup that was put back are not looked at yet"),

@@ -63,10 +63,8 @@ pub(super) async fn run(context: &Context, client: &Client, command: &Command) -
                 at["active"].as_str().unwrap_or_default()
             );
             if count(&at, "left") > 0 {
-                said.push_str(&format!(
-                    "\n{} values do not open and stay as they are: see grantry keys verify",
-                    at["left"]
-                ));
+                let left = &at["left"];
+                said = format!("{said}\n{left} values do not open and stay as they are: see grantry keys verify");
             }
             out.done(&at, &said);
         }

@@ -61,7 +61,7 @@ fn fit_manifest(folder: &Path, change: impl FnOnce(&mut Value)) {
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let bytes = fs::read(folder.join("grantry.db")).unwrap();
     manifest["size"] = bytes.len().into();
-    manifest["sha256"] = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    manifest["sha256"] = grantry::store::backup::hex(&Sha256::digest(&bytes)).into();
     change(&mut manifest);
     fs::write(&path, manifest.to_string()).unwrap();
 }

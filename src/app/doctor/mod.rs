@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{App, access::Caller, backups::Manifest, checks::SetupFault};
+use super::{App, access::Caller, backups::Manifest, checks::SetupFault, reach};
 use crate::{
     domain::{Result, Timestamp, user::Scope},
     store::{self, counts::Counts},
@@ -177,6 +177,7 @@ impl App {
     /// Looks at everything. It opens every sealed value and reads the whole database: for people, not for probes.
     pub async fn diagnose(&self, caller: &Caller) -> Result<Vec<Finding>> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let mut found = Findings::default();
         self.look_at_setup(caller, &mut found).await?;
         self.look_at_machine(&mut found).await?;

@@ -19,9 +19,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::{App, Wanted};
 use crate::{
-    app::{failpoint, registration::Registration},
+    app::{
+        failpoint,
+        registration::{LiveSecret, Registration},
+    },
     domain::{
-        Error, Noun, Result, Secret, Timestamp,
+        Error, Result, Secret, Timestamp,
         connection::{Connection, Status},
         event::EventKind,
         grant::{Blame, Grant, GrantType, Tokens},
@@ -56,8 +59,8 @@ const MISCONFIGURED_MS: i64 = 60 * 60 * 1000;
 /// What a flight remembers from turn to turn.
 #[derive(Default)]
 struct Memory {
-    /// Secrets that this flight has seen turned down.
-    rejected: Vec<SecretKind>,
+    /// Secrets that this flight has seen turned down. Another one may come into the place of one meanwhile.
+    rejected: Vec<(SecretKind, Timestamp)>,
     /// The current refresh token was refused, and the one before is worth a try.
     previous: bool,
     /// How often the token was sent again at once.
@@ -123,17 +126,14 @@ enum Look {
 
 /// Refreshes a connection. `Unavailable` when the database takes nothing.
 pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
-    let mut memory = Memory::default();
     // A caller may come before the start has got to what a crash cut off here: that goes first, or a token that is used up
     // would be sent again.
-    let cut_off = app.db.read(|read| {
-        let Some(entry) = store::refreshes::find(read, id)? else { return Ok(false) };
-        let grant = store::grants::find(read, id)?;
-        Ok(grant.is_some_and(|grant| grant.uncertain_at.is_none() || is_older_than_doubt(&entry, &grant)))
-    })?;
-    if cut_off {
-        Box::pin(resume(app, id)).await?;
-    }
+    let wanted = match Box::pin(resume(app, id)).await? {
+        Resumed::SendAgain => Wanted::Now,
+        Resumed::Settled => wanted,
+        Resumed::NotYet => return Ok(()),
+    };
+    let mut memory = Memory::default();
     for _ in 0..MOST_TURNS {
         let look = app.db.read(|read| look(read, id, wanted, &memory));
         let plan = match look? {
@@ -204,7 +204,8 @@ fn look(read: &Read<'_>, id: i64, wanted: Wanted, memory: &Memory) -> Result<Loo
     {
         return Ok(Look::WaitForApp(jittered(until, 30_000)?));
     }
-    let secret = registration.secrets.iter().map(|live| live.kind).find(|kind| !memory.rejected.contains(kind));
+    let untried = |live: &&LiveSecret| !memory.rejected.contains(&(live.kind, live.since));
+    let secret = registration.secrets.iter().find(untried).map(|live| live.kind);
     Ok(Look::Send(Box::new(Plan { connection, grant, tokens, registration, secret })))
 }
 
@@ -443,8 +444,10 @@ async fn orphaned(app: &App, plan: &Plan, refresh: Option<Secret>, access: Secre
 
 /// The client id or secret is turned down: the other secret is tried; then all connections of the profile wait.
 async fn rejected(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) -> Result<Turn> {
-    memory.rejected.extend(plan.secret);
-    if plan.registration.secrets.iter().any(|live| !memory.rejected.contains(&live.kind)) {
+    let live = plan.registration.secrets.iter().filter(|live| Some(live.kind) == plan.secret);
+    memory.rejected.extend(live.map(|live| (live.kind, live.since)));
+    let untried = |live: &LiveSecret| !memory.rejected.contains(&(live.kind, live.since));
+    if refusal.may_be_the_secret() && plan.registration.secrets.iter().any(untried) {
         return Ok(Turn::Again);
     }
     let (id, version, profile_id) = (plan.connection.id, plan.grant.version, plan.registration.profile.id);
@@ -542,8 +545,9 @@ async fn put_off(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) 
     let failure = store::grants::Failure { blame: refusal.blame, result, due_at: Some(due), uncertain };
     persist(app, move |tx| {
         store::grants::fail(tx, id, version, &failure)?;
-        // The entry stays open while nobody knows: it says when the token was sent first.
-        if clear { store::refreshes::finish(tx, id) } else { Ok(()) }
+        // The entry stays open while nobody knows: it says when the token was sent first. Its answer, where there was one,
+        // is done with: it must not be taken for one that a crash has left unread.
+        if clear { store::refreshes::finish(tx, id) } else { store::refreshes::forget_answer(tx, id) }
     })
     .await?;
     Ok(Turn::Over)
@@ -584,17 +588,39 @@ async fn misconfigured(app: &App, id: i64, why: String) -> Result<()> {
         .await
 }
 
-/// Takes up a refresh that a crash cut off.
-pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
-    let (entry, look, kept) = app.db.read(|read| {
-        let entry = store::refreshes::find(read, id)?.ok_or_else(|| Error::not_found(Noun::Connection, id))?;
-        Ok((entry, look(read, id, Wanted::Now, &Memory::default())?, store::refreshes::kept_answer(read, id)?))
+/// What has become of a refresh that a crash cut off.
+enum Resumed {
+    /// There is none, or it is known how it ended.
+    Settled,
+    /// Its token is to be sent again, at once.
+    SendAgain,
+    /// Nothing can be read or sent until somebody has mended our settings.
+    NotYet,
+}
+
+/// Takes up the refresh that a crash cut off at this connection, if there is one: once, whatever else is wanted.
+async fn resume(app: &App, id: i64) -> Result<Resumed> {
+    if !app.refresher.cut_off().contains(&id) {
+        return Ok(Resumed::Settled);
+    }
+    let resumed = take_up(app, id).await?;
+    if !matches!(resumed, Resumed::NotYet) {
+        app.refresher.cut_off().remove(&id);
+    }
+    Ok(resumed)
+}
+
+async fn take_up(app: &App, id: i64) -> Result<Resumed> {
+    let found = app.db.read(|read| {
+        let Some(entry) = store::refreshes::find(read, id)? else { return Ok(None) };
+        Ok(Some((entry, look(read, id, Wanted::Now, &Memory::default())?, store::refreshes::kept_answer(read, id)?)))
     })?;
+    let Some((entry, look, kept)) = found else { return Ok(Resumed::Settled) };
     let mut plan = match look {
         Look::Send(plan) => plan,
-        // Nothing can be read or sent until somebody has mended our settings: the entry, and what it holds, stays.
-        Look::Misconfigured(why) => return misconfigured(app, id, why).await,
-        _ => return resume_ended(app, id, kept).await,
+        // The entry, and what it holds, stays.
+        Look::Misconfigured(why) => return misconfigured(app, id, why).await.map(|()| Resumed::NotYet),
+        _ => return resume_ended(app, id, kept).await.map(|()| Resumed::Settled),
     };
     let mut memory = Memory::default();
     let matches = |token: &Option<Secret>| {
@@ -602,7 +628,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
     };
     if plan.grant.version != entry.version || !(matches(&plan.tokens.refresh) || matches(&plan.tokens.previous)) {
         // The grant has moved on; the entry is of no use.
-        return app.db.write(move |tx| store::refreshes::finish(tx, id)).await;
+        return app.db.write(move |tx| store::refreshes::finish(tx, id)).await.map(|()| Resumed::Settled);
     }
     memory.previous = !matches(&plan.tokens.refresh);
     if plan.registration.secrets.iter().any(|live| live.kind == entry.secret) {
@@ -617,13 +643,12 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
         let turn = settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?;
         if old {
             // Whatever it said, it is read once.
-            return app.db.write(move |tx| store::refreshes::finish(tx, id)).await;
+            return app.db.write(move |tx| store::refreshes::finish(tx, id)).await.map(|()| Resumed::Settled);
         }
-        if matches!(turn, Turn::Over) {
-            return Ok(());
-        }
-        app.take_off(id, Wanted::Now, None)?;
-        return Ok(());
+        return Ok(match turn {
+            Turn::Over => Resumed::Settled,
+            Turn::Again => Resumed::SendAgain,
+        });
     }
     let takes_again = match plan.replay() {
         Replay::Any | Replay::UntilUsed => true,
@@ -632,8 +657,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
     };
     tracing::info!(connection = id, again = takes_again, "a refresh was cut off before its answer");
     if takes_again {
-        app.take_off(id, Wanted::Now, None)?;
-        return Ok(());
+        return Ok(Resumed::SendAgain);
     }
     let version = plan.grant.version;
     let now = app.db.now();
@@ -644,7 +668,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
         due_at: Some(due),
         uncertain: true,
     };
-    app.db.write(move |tx| store::grants::fail(tx, id, version, &failure).map(drop)).await
+    app.db.write(move |tx| store::grants::fail(tx, id, version, &failure).map(|_| Resumed::Settled)).await
 }
 
 /// A refresh was cut off, and the grant has ended meanwhile: what came for it is ended too.

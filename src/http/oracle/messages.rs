@@ -92,6 +92,7 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
@@ -172,6 +173,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::KeyFile(why) => format!("は変更されませんでした: {why}"),
         Why::ActiveKey => "は有効なキーです。先にローテーションしてください".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
+        Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
 }
@@ -202,7 +204,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Use, user::Scope};
+    use crate::domain::{Beyond, Use, user::Scope};
 
     /// One of each failure.
     fn failures() -> Vec<Failure> {
@@ -235,6 +237,7 @@ mod tests {
             Why::NotGranted,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
@@ -248,6 +251,7 @@ mod tests {
         }
         errors.extend([
             Error::Forbidden(Scope::ApplicationsWrite),
+            Error::OutOfReach(Beyond::Wider),
             Error::not_found(Noun::ClientApplication, "7"),
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },

@@ -291,7 +291,8 @@ fn copy_digested(from: &mut impl io::Read, to: &mut impl io::Write) -> io::Resul
     Ok((size, hex(&hash.finalize())))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes as a manifest writes them: two small hexadecimal digits each.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -353,7 +354,7 @@ fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let half = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".part"));
+        let half = name.to_str().is_some_and(|name| name.starts_with('.') && name.strip_suffix(".part").is_some());
         let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
         if half && age.is_some_and(|age| age > STALE) {
             let _ = fs::remove_dir_all(entry.path());
