@@ -85,7 +85,7 @@ impl App {
             .scan(move |read| {
                 let values = store::sealed::key_ids_in_use(read)?.iter().map(|(_, _, count)| count).sum();
                 let bad = store::sealed::unopenable(read)?.into_iter().filter(|(table, row)| match *table {
-                    "profile_secrets" | "webhooks" => true,
+                    "profile_secrets" | "webhooks" | "second_factors" => true,
                     // What is another's connection is not told of.
                     "connections" | "grants" | "refreshes" | "device_authorizations" => {
                         row.parse().is_ok_and(|id| of_caller(read, &who, None, id).is_ok())

@@ -7,6 +7,7 @@
 mod admin;
 mod api_token;
 mod application;
+mod audit;
 mod backup;
 mod client;
 mod connection;
@@ -86,6 +87,9 @@ enum Command {
     /// Look after webhooks: addresses that want to hear of events.
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// See who did what.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look after backups: make, list, verify, put back.
     #[command(subcommand)]
     Backup(backup::Command),
@@ -256,6 +260,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Webhook(command) => {
             with_client(&context, async |client| webhook::run(&context, client, command).await)
         }
+        Command::Audit(command) => with_client(&context, async |client| audit::run(&context, client, command).await),
         Command::Backup(backup::Command::Restore { backup }) => backup::restore(&context, &backup),
         Command::Backup(command) => with_client(&context, async |client| backup::run(&context, client, command).await),
         Command::Doctor => with_client(&context, async |client| doctor::run(&context, client).await),

@@ -12,7 +12,9 @@ use serde_json::json;
 
 use super::Failed;
 use crate::{
-    app::{App, SecretsMode, Settings, backups::Schedule, credential::Credential, doctor::Surroundings},
+    app::{
+        App, SecretsMode, Settings, backups::Schedule, credential::Credential, doctor::Surroundings, settings::About,
+    },
     config::Config,
     domain::{Secret, api_token::TokenKind},
     http::{Surface, workato::limit::ProfileLimit},
@@ -139,6 +141,11 @@ impl Opened {
                 served,
                 insecure_http: config.insecure_http,
                 tls_certificate: config.tls.as_ref().map(|(certificate, _)| certificate.clone()),
+            },
+            audit_days: config.audit_days,
+            about: About {
+                data: fs::canonicalize(&config.data).unwrap_or_else(|_| config.data.clone()).display().to_string(),
+                settings: config.told.clone(),
             },
         };
         let app = App::start(self.db.clone(), settings, &self.run)?;

@@ -30,6 +30,8 @@ pub mod refreshes;
 pub mod revocations;
 pub mod seal;
 pub mod sealed;
+pub mod second_factors;
+pub mod sessions;
 pub mod users;
 pub mod webhooks;
 mod writer;

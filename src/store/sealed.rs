@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use super::{
     Read, Tx, connect_links, connections, device_authorizations, grants, profiles, refreshes, revocations,
     seal::{Column, Sealed},
-    webhooks,
+    second_factors, webhooks,
 };
 use crate::domain::{Error, Result};
 
@@ -21,7 +21,7 @@ pub struct SealedColumn {
 }
 
 /// All of them.
-pub const ALL: [SealedColumn; 10] = [
+pub const ALL: [SealedColumn; 11] = [
     SealedColumn { column: profiles::SEALED, key_id: "key_id", key: &["profile_id", "kind"] },
     SealedColumn { column: connections::INPUT, key_id: "input_key_id", key: &["id"] },
     SealedColumn { column: grants::SEALED, key_id: "key_id", key: &["connection_id"] },
@@ -32,6 +32,7 @@ pub const ALL: [SealedColumn; 10] = [
     SealedColumn { column: connect_links::INPUT, key_id: "input_key_id", key: &["id"] },
     SealedColumn { column: revocations::REQUEST, key_id: "key_id", key: &["id"] },
     SealedColumn { column: webhooks::SECRET, key_id: "key_id", key: &["id"] },
+    SealedColumn { column: second_factors::SECRET, key_id: "key_id", key: &["user_id"] },
 ];
 
 impl SealedColumn {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use grantry::{
-    app::{App, SecretsMode, Settings, access::Caller, credential::Credential},
+    app::{App, SecretsMode, Settings, access::Caller, credential::Credential, settings::About},
     domain::{
         Name, Secret, Timestamp,
         api_token::TokenKind,
@@ -59,6 +59,8 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         proxy_idle: std::time::Duration::from_secs(1),
         backups: grantry::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
         surroundings: grantry::app::doctor::Surroundings::default(),
+        audit_days: 0,
+        about: About::default(),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

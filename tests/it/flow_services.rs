@@ -878,7 +878,7 @@ async fn key_01_and_02_where_values_are_sealed_with_keys_that_are_gone() {
 #[test]
 fn rabbit_01_where_the_background_work_has_stopped() {
     use grantry::{
-        app::{App, SecretsMode, Settings, credential::Credential},
+        app::{App, SecretsMode, Settings, credential::Credential, settings::About},
         domain::api_token::TokenKind,
         http::{self, Surface},
         store::{
@@ -906,6 +906,8 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         proxy_idle: std::time::Duration::from_secs(1),
         backups: grantry::app::backups::Schedule { dir: dir.path().join("backups"), every: None, keep: 1 },
         surroundings: grantry::app::doctor::Surroundings::default(),
+        audit_days: 0,
+        about: About::default(),
     };
     let surface = Surface {
         public_url: url.clone(),
