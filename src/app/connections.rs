@@ -18,6 +18,7 @@ use crate::{
         grant::Grant,
         profile::Profile,
         user::Scope,
+        version::Expected,
     },
     store::{self, Read, Tx},
 };
@@ -110,12 +111,13 @@ impl App {
             .await
     }
 
-    /// Changes a connection: what `change` makes of it. Its provider and profile stay.
+    /// Changes a connection: what `change` makes of it. Its provider and profile stay. `Changed` when it is not as expected.
     pub async fn update_connection(
         &self,
         caller: &Caller,
         customer: Option<Key>,
         id: i64,
+        expected: Expected,
         change: impl FnOnce(&Connection) -> Draft + Send + 'static,
     ) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
@@ -123,6 +125,7 @@ impl App {
         self.db
             .write(move |tx| {
                 let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
+                expected.check(Noun::Connection, connection.updated_at)?;
                 let draft = change(&connection);
                 if draft.parent_id != connection.parent_id {
                     reach::may_descend(tx, &caller, draft.parent_id)?;
@@ -147,12 +150,19 @@ impl App {
     }
 
     /// Removes a connection that no other was made from.
-    pub async fn delete_connection(&self, caller: &Caller, customer: Option<Key>, id: i64) -> Result<()> {
+    pub async fn delete_connection(
+        &self,
+        caller: &Caller,
+        customer: Option<Key>,
+        id: i64,
+        expected: Expected,
+    ) -> Result<()> {
         caller.need(Scope::ConnectionsWrite)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| {
                 let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
+                expected.check(Noun::Connection, connection.updated_at)?;
                 // Before its row goes: the tokens are ended at the provider as those of a disconnected one.
                 end_grant(tx, id)?;
                 store::connections::delete(tx, id)?;

@@ -22,10 +22,13 @@ pub mod expiring;
 mod failpoint;
 mod hand_outs;
 pub mod hashing;
+pub mod history;
 pub mod housekeeping;
 pub mod keys;
+pub mod live;
 pub mod load;
 pub mod metrics;
+pub mod overview;
 pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
@@ -36,6 +39,7 @@ mod refresh;
 mod registration;
 mod restored;
 pub mod revocations;
+pub mod search;
 pub mod second_factors;
 pub mod sessions;
 pub mod settings;
@@ -64,6 +68,7 @@ use deliveries::Pings;
 use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
+use live::Live;
 use metrics::Metrics;
 use proxy::Forwards;
 use refresh::Refresher;
@@ -120,6 +125,7 @@ pub struct App {
     worker: Worker,
     hand_outs: HandOuts,
     metrics: Metrics,
+    live: Live,
     /// For what goes on in the background when the caller has gone.
     me: Weak<App>,
     /// Links that were given to callers whose connection has to be authorised, by connection.
@@ -166,6 +172,7 @@ impl App {
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
+            live: Live::default(),
             pings: Pings::default(),
             checks: provider_check::Checks::default(),
             forwards: Arc::default(),

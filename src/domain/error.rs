@@ -38,6 +38,12 @@ pub enum Error {
         /// The name that is taken.
         name: String,
     },
+    /// Somebody else has changed it since the one who asks has looked.
+    #[error("{what:?} has been changed")]
+    Changed {
+        /// The kind of thing.
+        what: Noun,
+    },
     /// It cannot go while others need it.
     #[error("{what:?} is in use")]
     InUse {
@@ -299,6 +305,8 @@ pub enum Outage {
     BackupBusy,
     /// A backup cannot be written or read: disk full, folder read-only, volume lost.
     Backup,
+    /// Too many are listening for changes.
+    Streams,
 }
 
 impl Error {

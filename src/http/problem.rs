@@ -95,6 +95,7 @@ impl Failure {
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::NotFound { .. } => StatusCode::NOT_FOUND,
                 Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
+                Error::Changed { .. } => StatusCode::PRECONDITION_FAILED,
                 Error::Invalid(_) => StatusCode::BAD_REQUEST,
                 Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -125,6 +126,7 @@ impl Failure {
                 Error::Forbidden(_) | Error::OutOfReach(_) => "forbidden",
                 Error::NotFound { .. } => "not_found",
                 Error::Conflict { .. } => "conflict",
+                Error::Changed { .. } => "changed",
                 Error::InUse { .. } => "in_use",
                 Error::Invalid(_) => "invalid",
                 Error::TooLarge { .. } => "too_large",
@@ -313,6 +315,9 @@ fn error_sentence(error: &Error) -> String {
         Error::NotFound { what: Noun::Path, .. } => "Not found".to_owned(),
         Error::NotFound { what, key } => format!("Not found: {} {key} does not exist", noun(*what)),
         Error::Conflict { what, name } => format!("{} {name} exists already", noun(*what)),
+        Error::Changed { what } => {
+            format!("Somebody else has changed this {} since you looked: nothing was changed; look again", noun(*what))
+        }
         Error::InUse { what, by } => {
             let by: Vec<String> = by.iter().map(use_phrase).collect();
             format!("This {} is in use by {}", noun(*what), by.join(" and "))
@@ -331,6 +336,7 @@ fn error_sentence(error: &Error) -> String {
             Outage::Stopping => "The server is stopping",
             Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",
+            Outage::Streams => "Too many are listening for changes just now: try again",
             Outage::Forwards => "Too many requests are being passed on just now: try again",
             Outage::BackupBusy => "A backup is being made just now: try again",
             Outage::Backup => {

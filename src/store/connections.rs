@@ -114,7 +114,8 @@ pub fn insert(tx: &Tx<'_>, draft: &Draft, provider: &str, profile_id: i64, custo
 pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "UPDATE connections SET name = ?2, external_id = ?3, folder_id = ?4, parent_id = ?5, updated_at = ?6
+            "UPDATE connections SET name = ?2, external_id = ?3, folder_id = ?4, parent_id = ?5,
+                updated_at = max(?6, updated_at + 1)
              WHERE id = ?1",
         )?
         .execute(params![id, draft.name.as_str(), draft.external_id, draft.folder_id, draft.parent_id, tx.now.0])

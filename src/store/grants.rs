@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Read, Tx,
+    Read, Tx, refresh_results,
     seal::{Column, Purpose, Sealed},
 };
 use crate::domain::{
@@ -185,6 +185,9 @@ pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated
             kept.due_at.map(|at| at.0),
             kept.skew_ms,
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, None)?;
+    }
     Ok(changed == 1)
 }
 
@@ -219,6 +222,9 @@ pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) ->
             failure.due_at.map(|at| at.0),
             failure.uncertain
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, Some((failure.blame, &failure.result)))?;
+    }
     Ok(changed == 1)
 }
 

@@ -9,6 +9,7 @@
 pub mod api_tokens;
 pub mod audit;
 pub mod backup;
+mod changes;
 pub mod client_applications;
 pub mod connect_links;
 pub mod connections;
@@ -22,14 +23,17 @@ pub mod grants;
 pub mod hand_outs;
 pub mod installation;
 pub mod migrate;
+pub mod overview;
 pub mod pages;
 pub mod profiles;
 pub mod providers;
 mod reach;
+pub mod refresh_results;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
 pub mod sealed;
+pub mod search;
 pub mod second_factors;
 pub mod sessions;
 pub mod users;
@@ -47,9 +51,10 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::domain::{Error, Outage, Result, Timestamp};
+use crate::domain::{Error, Outage, Result, Timestamp, live::Changes};
+use changes::Touched;
 use seal::Sealer;
 use writer::Writer;
 
@@ -273,6 +278,11 @@ impl Db {
         self.inner.writer.queued()
     }
 
+    /// What has changed so far, and each time that something more is on the disk.
+    pub fn changes(&self) -> watch::Receiver<Changes> {
+        self.inner.writer.changes()
+    }
+
     /// How many writes wait for the writer.
     pub fn writes_waiting(&self) -> usize {
         self.inner.writer.waiting()
@@ -323,6 +333,8 @@ pub struct Tx<'a> {
     read: Read<'a>,
     /// Whether something was queued for delivery.
     queued: Cell<bool>,
+    /// What has changed.
+    touched: &'a Touched,
     /// Whether the log is to be written back once this is on the disk.
     write_back: Cell<bool>,
 }

@@ -50,6 +50,11 @@ pub fn list(read: &Read<'_>, page: Page) -> Result<Vec<Profile>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many there are.
+pub fn count(read: &Read<'_>) -> Result<u64> {
+    LIST.total(read)
+}
+
 /// The profile with this id.
 pub fn get(read: &Read<'_>, id: i64) -> Result<Profile> {
     read.conn
@@ -113,7 +118,7 @@ pub fn insert(tx: &Tx<'_>, provider: &str, name: &Name, client_id: &ClientId, cr
 pub fn update(tx: &Tx<'_>, id: i64, provider: &str, name: &Name, client_id: &ClientId) -> Result<()> {
     let changed = tx
         .conn
-        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = ?5 WHERE id = ?1")?
+        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = max(?5, updated_at + 1) WHERE id = ?1")?
         .execute(params![id, provider, name.as_str(), client_id.as_str(), tx.now.0]);
     if changed.as_ref().is_err_and(super::is_reference) {
         return Err(Error::invalid("provider", Why::Fixed));

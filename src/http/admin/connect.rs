@@ -15,6 +15,7 @@ use crate::{
     http::{
         body::{Json, path_id},
         caller::Admitted,
+        condition::set_tag,
         problem::Failure,
         time::with_offset,
     },
@@ -149,7 +150,10 @@ pub(in crate::http) async fn get(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    Ok(result(wire(&app.connection_detail(&caller, id(&request)?)?)))
+    let detail = app.connection_detail(&caller, id(&request)?)?;
+    let mut answer = result(wire(&detail));
+    set_tag(&mut answer, detail.connection.updated_at);
+    Ok(answer)
 }
 
 /// Refreshes at once, whatever failed before.

@@ -10,12 +10,16 @@ pub(in crate::http) mod connect;
 mod doctor;
 mod events;
 mod expiring;
+mod history;
 mod keys;
+mod live;
 mod load;
+mod overview;
 mod provider_check;
 mod providers;
 mod reach;
 mod registration;
+mod search;
 mod second_factors;
 mod sessions;
 mod settings;
@@ -111,6 +115,14 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
+        .at("/live", [(Method::GET, Needs::Caller, web::to(live::listen))])
+        .at("/overview", [(Method::GET, Needs::Caller, web::to(overview::get))])
+        .at("/search/profiles", [(Method::GET, READ, web::to(search::profiles))])
+        .at("/search/connections", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(search::connections))])
+        .at("/search/customers", [(Method::GET, READ, web::to(search::customers))])
+        .at("/search/client_applications", [(Method::GET, SEE, web::to(search::client_applications))])
+        .at("/search/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(search::events))])
+        .at("/connections/{id}/history", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(history::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])
         .at(
             "/webhooks",

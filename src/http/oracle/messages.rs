@@ -98,6 +98,9 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::Changed { .. } => {
+            "ほかのユーザーが変更しました。何も変更されていません。もう一度確認してください。".to_owned()
+        }
         Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
@@ -113,6 +116,7 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Stopping => "サーバーは停止中です。",
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
+            Outage::Streams => "変更通知の接続が多すぎます。再試行してください。",
             Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
             Outage::BackupBusy => "バックアップを作成中です。再試行してください。",
             Outage::Backup => "バックアップを書き込めないか、読み取れません。",
@@ -263,9 +267,15 @@ mod tests {
         ] {
             errors.push(Error::Unauthenticated(rejection));
         }
-        for outage in
-            [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards]
-        {
+        for outage in [
+            Outage::Hashing,
+            Outage::Writer,
+            Outage::Storage,
+            Outage::Stopping,
+            Outage::Uploads,
+            Outage::Forwards,
+            Outage::Streams,
+        ] {
             errors.push(Error::unavailable(outage));
         }
         errors.extend([
@@ -275,6 +285,7 @@ mod tests {
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },
             Error::InUse { what: Noun::ClientApplication, by: Vec::<Use>::new() },
+            Error::Changed { what: Noun::ClientApplication },
             Error::TooLarge { limit: 0 },
             Error::TooLarge { limit: 7 },
             Error::TooMany { retry_after: Duration::ZERO },

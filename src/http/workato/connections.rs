@@ -16,6 +16,7 @@ use crate::{
     http::{
         body::{Json, path_id, query, query_flag},
         caller::Admitted,
+        condition::{expected, tag},
         problem::Failure,
         time::with_offset,
     },
@@ -67,7 +68,7 @@ impl From<Connection> for Wire {
 }
 
 fn answer(connection: Connection) -> HttpResponse {
-    HttpResponse::Ok().json(Wire::from(connection))
+    HttpResponse::Ok().insert_header(tag(connection.updated_at)).json(Wire::from(connection))
 }
 
 /// The customer below whom the path lies, if it does.
@@ -186,7 +187,7 @@ pub(super) async fn update(
             input: given.input,
         }
     };
-    Ok(answer(app.update_connection(&caller, customer(&request)?, id(&request)?, change).await?))
+    Ok(answer(app.update_connection(&caller, customer(&request)?, id(&request)?, expected(&request)?, change).await?))
 }
 
 fn done() -> HttpResponse {
@@ -198,7 +199,7 @@ pub(super) async fn delete(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    app.delete_connection(&caller, customer(&request)?, id(&request)?).await?;
+    app.delete_connection(&caller, customer(&request)?, id(&request)?, expected(&request)?).await?;
     Ok(done())
 }
 
