@@ -1,0 +1,190 @@
+//! What every way to an account ends with: tokens that are fetched, looked at, and kept.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{App, Outcome};
+use crate::{
+    app::{
+        access::Caller,
+        audit,
+        refresh::{self, flight},
+        registration::Registration,
+        revocations,
+    },
+    domain::{
+        Error, Outage, Result, Secret,
+        audit::Deed,
+        connection::Connection,
+        event::EventKind,
+        grant::{Blame, GrantType, Tokens},
+        profile::SecretKind,
+    },
+    oauth::{
+        account::Account,
+        wire::{Answer, Ask, RawAnswer, Refusal, Sent, TokenSet},
+    },
+    store::{self, Tx, connect_links, grants::Kept},
+};
+
+/// A provider has so long for each answer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where tokens are to go.
+pub(super) struct Aim {
+    pub(super) connection: Connection,
+    pub(super) registration: Registration,
+    /// Values for the provider's variables that the connection gets.
+    pub(super) input: Option<Secret>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) other_account: bool,
+    pub(super) grant_type: GrantType,
+    pub(super) extra: Map<String, Value>,
+    pub(super) who: Caller,
+}
+
+pub(super) enum Redeemed {
+    Connected(Outcome),
+    OtherAccount { before: String, now: String },
+    Refused(Refusal),
+}
+
+impl App {
+    /// Exchanges on the engine thread: a browser that is closed does not cut it off.
+    pub(super) async fn redeem_aside(&self, aim: Aim, ask: Ask) -> Result<Redeemed> {
+        let stopping = || Error::unavailable(Outage::Stopping);
+        let app = self.me.upgrade().ok_or_else(stopping)?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.worker.spawn(async move {
+            // Whoever asked may have gone.
+            drop(tell.send(app.redeem(aim, ask).await));
+        });
+        told.await.map_err(|_| stopping())?
+    }
+
+    async fn redeem(&self, aim: Aim, ask: Ask) -> Result<Redeemed> {
+        let clock = self.db.clock();
+        let mut last = None;
+        // A client that is turned down has not used up the code: the other secret may be tried.
+        let kinds: Vec<Option<SecretKind>> = match aim.registration.secrets.as_slice() {
+            [] => vec![None],
+            secrets => secrets.iter().map(|live| Some(live.kind)).collect(),
+        };
+        for kind in kinds {
+            let live = aim.registration.secrets.iter().find(|live| Some(live.kind) == kind);
+            let client = aim.registration.client(live);
+            let sent = self.engine.token(&aim.registration.provider, &client, &ask, DEADLINE, &*clock).await;
+            let refusal = match &sent {
+                Sent::Answered(raw) => match aim.registration.provider.read(raw) {
+                    Answer::Tokens(set) => return self.keep(aim, kind, raw, set).await,
+                    Answer::Refused(refusal) => refusal,
+                },
+                unanswered => Refusal::of_sent(unanswered),
+            };
+            let app_is_to_blame = refusal.blame == Blame::App;
+            last = Some(refusal);
+            if !app_is_to_blame {
+                break;
+            }
+        }
+        last.map(Redeemed::Refused).ok_or_else(|| Error::internal("no client to exchange with"))
+    }
+
+    /// Keeps the tokens that came for a connection, once it is clear whose they are.
+    async fn keep(&self, aim: Aim, secret: Option<SecretKind>, raw: &RawAnswer, set: TokenSet) -> Result<Redeemed> {
+        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &set.extra, DEADLINE).await {
+            Ok(account) => account,
+            Err(refusal) => {
+                tracing::info!(
+                    connection = aim.connection.id,
+                    error = refusal.error,
+                    "the provider does not say whose account it is"
+                );
+                None
+            }
+        };
+        let before = aim.connection.account_id.clone().filter(|_| !aim.other_account);
+        let stranger = match (&before, &account) {
+            (Some(before), Some(Account { id, .. })) => before != id,
+            // It had an account, and nobody says whose this is.
+            (Some(_), None) => aim.registration.provider.entry().userinfo.is_some(),
+            (None, _) => false,
+        };
+        let now = account.as_ref().map(|account| account.label.clone().unwrap_or_else(|| account.id.clone()));
+        let (refresh, access) = (set.refresh.clone(), set.access.clone());
+        if stranger {
+            let (id, registration) = (aim.connection.id, aim.registration.clone());
+            self.db
+                .write(move |tx| revocations::queue(tx, id, &registration, refresh.as_ref(), Some(&access)).map(drop))
+                .await?;
+            self.worker.wake();
+            let label = aim.connection.account_label.clone().or(before).unwrap_or_default();
+            return Ok(Redeemed::OtherAccount { before: label, now: now.unwrap_or_default() });
+        }
+        let refreshable = set.refresh.is_some() || aim.grant_type == GrantType::ClientCredentials;
+        let due_at = refresh::due_at(&aim.registration.provider, raw.received_at, set.expires_at, refreshable)?;
+        let mut extra = aim.extra.clone();
+        extra.extend(set.extra);
+        let kept = Kept {
+            grant_type: aim.grant_type,
+            tokens: Tokens {
+                access: set.access,
+                refresh: set.refresh,
+                previous: None,
+                extra: Secret::new(Value::Object(extra).to_string()),
+            },
+            token_type: set.token_type,
+            scope: set.scope,
+            issued_at: raw.received_at,
+            expires_at: set.expires_at,
+            refresh_expires_at: set.refresh_expires_at,
+            due_at,
+            skew_ms: raw.skew_ms(),
+        };
+        let outcome = Outcome::Connected {
+            connection_id: aim.connection.id,
+            name: aim.connection.name.to_string(),
+            provider: aim.connection.provider.clone(),
+            account: now,
+            owner: aim.connection.owner.clone(),
+        };
+        self.db.write(move |tx| keep(tx, &aim, secret, account.as_ref(), &kept)).await?;
+        self.worker.wake();
+        Ok(Redeemed::Connected(outcome))
+    }
+}
+
+pub(super) fn keep(
+    tx: &Tx<'_>,
+    aim: &Aim,
+    secret: Option<SecretKind>,
+    account: Option<&Account>,
+    kept: &Kept,
+) -> Result<()> {
+    let id = aim.connection.id;
+    // It may have been deleted while the browser was away.
+    let connection = store::connections::get(tx, id)?;
+    store::grants::put(tx, id, kept)?;
+    store::refreshes::finish(tx, id)?;
+    let account_fields = account.map(|account| (account.id.as_str(), account.label.as_deref()));
+    store::connections::authorize(tx, id, account_fields, aim.scopes.as_deref())?;
+    if let Some(input) = &aim.input {
+        store::connections::put_input(tx, id, Some(input))?;
+    }
+    connect_links::delete_of_connection(tx, id)?;
+    store::device_authorizations::delete(tx, id)?;
+    let again = connection.authorized_at.is_some();
+    let detail = json!({
+        "account": account.map(|account| account.label.as_ref().unwrap_or(&account.id)),
+        "reconnected": again,
+        "grant_type": aim.grant_type.as_str(),
+    });
+    store::events::insert(tx, EventKind::Connected, Some(id), Some(connection.profile_id), &detail)?;
+    audit(tx, &aim.who, Deed::Connected, "connection", id, &json!({"grant_type": aim.grant_type.as_str()}))?;
+    if let Some(kind) = secret {
+        store::profiles::secret_used(tx, connection.profile_id, kind)?;
+        flight::accepted(tx, connection.profile_id)?;
+    }
+    Ok(())
+}
