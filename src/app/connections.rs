@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     App,
     access::Caller,
-    audit, providers,
+    audit, connect, providers,
     revocations::{Revocation, end_grant},
 };
 use crate::{
@@ -15,12 +15,14 @@ use crate::{
         connection::{Connection, Draft, Filter, Status},
         customer::Key,
         event::EventKind,
-        grant::Grant,
+        grant::{Crowd, Grant},
         profile::Profile,
         user::Scope,
     },
     store::{self, Read, Tx},
 };
+
+pub use crate::store::device_authorizations::Standing;
 
 /// What [`App::delete_access_tokens`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +48,10 @@ pub struct Detail {
     pub hand_outs: Vec<(String, Timestamp, u64)>,
     /// What became of its tokens at the provider, newest first.
     pub revocations: Vec<store::revocations::Outcome>,
+    /// The device by whose code it is being connected, or was not; `None`: there is none, or it ended well.
+    pub device: Option<Standing>,
+    /// Whether its account has as many grants as the provider keeps.
+    pub crowd: Option<Crowd>,
 }
 
 impl App {
@@ -53,8 +59,11 @@ impl App {
     pub fn connection_detail(&self, caller: &Caller, id: i64) -> Result<Detail> {
         caller.need(Scope::ConnectionsRead).or_else(|_| caller.need(Scope::ConnectionsWrite))?;
         self.db.read(|read| {
+            let connection = of_caller(read, caller, None, id)?;
             Ok(Detail {
-                connection: of_caller(read, caller, None, id)?,
+                crowd: connect::crowd(read, &connection)?,
+                device: store::device_authorizations::standing(read, id)?,
+                connection,
                 grant: store::grants::find(read, id)?,
                 hand_outs: store::hand_outs::of_connection(read, id)?,
                 revocations: store::revocations::of_connection(read, id)?,
@@ -207,6 +216,8 @@ impl App {
 /// Ends a connection's grant here and, in the background, at its provider; one that was connected is lost by that.
 fn end(tx: &Tx<'_>, connection: &Connection, reason: &str) -> Result<Revocation> {
     let revocation = end_grant(tx, connection.id)?;
+    // Nobody who ends a grant wants the next one to come by itself.
+    store::device_authorizations::settle(tx, connection.id, None, "disconnected", None)?;
     if connection.status == Some(Status::Success) {
         store::connections::lose(tx, connection.id, reason)?;
         let detail = json!({"reason": reason});

@@ -120,6 +120,7 @@ pub struct App {
     pings: Pings,
     checks: provider_check::Checks,
     forwards: Arc<Forwards>,
+    polls: connect::Polls,
 }
 
 impl App {
@@ -141,6 +142,7 @@ impl App {
             pings: Pings::default(),
             checks: provider_check::Checks::default(),
             forwards: Arc::default(),
+            polls: connect::Polls::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,

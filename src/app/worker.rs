@@ -161,6 +161,7 @@ impl Shared {
                     app.refresh_round().await
                 }),
                 self.each("revoking", app, App::revocation_round),
+                self.each("asking for devices", app, App::ask_for_devices),
                 self.each("counting", app, async |app| {
                     if !app.hand_outs.is_empty() {
                         // What comes within a second is written together.

@@ -213,6 +213,10 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// The provider has no endpoint for devices (RFC 8628).
+    NoDevices,
+    /// The provider does not take it, in these words of its own.
+    ProviderSays(String),
     /// No server there says of itself what is needed; why not.
     NotDiscovered(String),
 }

@@ -436,6 +436,8 @@ pub fn phrase(why: &Why) -> String {
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
+        Why::NoDevices => "has no endpoint for devices (device_url): connect by a link".to_owned(),
+        Why::ProviderSays(what) => format!("is refused by the provider: {what}"),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }

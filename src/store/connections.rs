@@ -75,6 +75,12 @@ pub fn get(read: &Read<'_>, id: i64) -> Result<Connection> {
         .ok_or_else(|| missing(id))
 }
 
+/// The first connection that was made from this one with this external id.
+pub fn find_made_from(read: &Read<'_>, parent_id: i64, external_id: &str) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM connections WHERE parent_id = ?1 AND external_id = ?2 ORDER BY id LIMIT 1";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![parent_id, external_id], |row| row.get(0)).optional()?)
+}
+
 fn missing(id: i64) -> Error {
     Error::not_found(Noun::Connection, id)
 }

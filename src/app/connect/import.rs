@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{access::Caller, connections::of_caller, refresh},
     domain::{
-        Error, Result, Secret, Timestamp, Why,
+        Error, Noun, Result, Secret, Timestamp, Why,
         connection::Connection,
         grant::{Blame, GrantType, NoToken, Tokens},
         user::Scope,
@@ -96,6 +96,7 @@ impl App {
                     grant_type: GrantType::Imported,
                     extra: Map::new(),
                     who: caller,
+                    device: None,
                 };
                 keep(tx, &aim, None, None, &kept)?;
                 store::connections::get(tx, id)
@@ -121,6 +122,7 @@ impl App {
                     grant_type,
                     extra: Map::new(),
                     who: caller,
+                    device: None,
                 };
                 Ok((aim, made))
             })
@@ -140,6 +142,7 @@ impl App {
                 let caller = caller.clone();
                 return self.db.read(|read| of_caller(read, &caller, None, id));
             }
+            Ok(Redeemed::Unwanted) => Error::not_found(Noun::Connection, id),
             Ok(Redeemed::OtherAccount { .. }) => Error::invalid("connection_id", Why::OtherAccount),
             Ok(Redeemed::Refused(refusal)) => {
                 let why = match refusal.blame {

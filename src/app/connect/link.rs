@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    App, Wish, aim, check_scopes,
+    App, Wish, aim, check_scopes, crowd,
     redeem::{Aim, Redeemed},
     registration,
 };
@@ -23,7 +23,7 @@ use crate::{
         Error, Noun, Result, Secret, Timestamp, Why,
         api_token::TokenKind,
         audit::Deed,
-        grant::{Blame, GrantType},
+        grant::{Blame, Crowd, GrantType},
         user::Scope,
     },
     oauth::{catalogue::Pkce, pkce, wire::Ask},
@@ -48,6 +48,10 @@ pub struct Link {
     pub url: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Whether the account that the connection has may be one too many for its provider.
+    pub crowd: Option<Crowd>,
+    /// From 1; it is in the link's text as well.
+    id: i64,
 }
 
 /// A link that was opened.
@@ -124,6 +128,8 @@ pub enum Outcome {
         account: Option<String>,
         /// Whose connection it is.
         owner: Option<String>,
+        /// Whether the provider keeps no more grants of this account.
+        crowd: Option<Crowd>,
     },
     /// This is no way that began here, or it has ended, or it began in another browser.
     Unknown,
@@ -164,8 +170,8 @@ impl App {
             return Err(Error::invalid("return_url", Why::NotInList));
         }
         let caller = caller.clone();
-        let (connection_id, ticket, expires_at) = self
-            .db
+        let public_url = self.settings.public_url.clone();
+        self.db
             .write(move |tx| {
                 let (connection, new_connection) = aim(tx, &caller, &wish)?;
                 let registration = registration(tx, &connection, wish.variables.as_ref())?;
@@ -186,11 +192,10 @@ impl App {
                 let ticket = Credential::generate(TokenKind::Link, id)?;
                 connect_links::set_hash(tx, id, &ticket.hash())?;
                 audit(tx, &caller, Deed::LinkMade, "connection", connection.id, &json!({}))?;
-                Ok((connection.id, ticket, expires_at))
+                let url = format!("{public_url}/connect/{}", ticket.text().expose());
+                Ok(Link { connection_id: connection.id, url, expires_at, crowd: crowd(tx, &connection)?, id })
             })
-            .await?;
-        let url = format!("{}/connect/{}", self.settings.public_url, ticket.text().expose());
-        Ok(Link { connection_id, url, expires_at })
+            .await
     }
 
     /// A link for a connection that has to be authorised; the same one again while it has five minutes left, so that
@@ -201,10 +206,12 @@ impl App {
         let now = self.db.now();
         let known = |links: &mut std::collections::HashMap<i64, Link>| {
             links.retain(|_, link| link.expires_at > now.plus_ms(LEFT_MS));
-            links.get(&id).map(|link| link.url.clone())
+            links.get(&id).map(|link| (link.id, link.url.clone()))
         };
-        if let Ok(mut links) = self.links.lock()
-            && let Some(url) = known(&mut links)
+        let known = self.links.lock().ok().and_then(|mut links| known(&mut links));
+        // It may have done its work, or have made room for newer ones.
+        if let Some((link, url)) = known
+            && self.db.read(|read| connect_links::find(read, link))?.is_some()
         {
             return Ok(url);
         }
@@ -214,7 +221,7 @@ impl App {
         let link = self.make_link(&maker, wish).await?;
         let url = link.url.clone();
         if let Ok(mut links) = self.links.lock()
-            && links.len() < MOST
+            && (links.len() < MOST || links.contains_key(&id))
         {
             links.insert(id, link);
         }
@@ -335,9 +342,11 @@ impl App {
             grant_type: GrantType::AuthorizationCode,
             extra,
             who: Caller::of_machine(origin),
+            device: None,
         };
         let outcome = match self.redeem_aside(aim, ask).await? {
             Redeemed::Connected(outcome) => outcome,
+            Redeemed::Unwanted => Outcome::Unknown,
             Redeemed::OtherAccount { before, now } => Outcome::OtherAccount { before, now },
             Redeemed::Refused(refusal) if refusal.blame == Blame::App => Outcome::AppRejected,
             Redeemed::Refused(refusal) => refused(refusal.error, refusal.description),

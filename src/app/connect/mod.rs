@@ -1,6 +1,7 @@
-//! Connecting accounts: by a link and a browser (`link`), by the app's own credentials or by bringing a grant along
-//! (`import`). What they have in common is in `redeem`.
+//! Connecting accounts: by a link and a browser (`link`), by a code that somebody enters elsewhere (`device`), by the app's
+//! own credentials or by bringing a grant along (`import`). What they have in common is in `redeem`.
 
+mod device;
 mod import;
 mod link;
 mod redeem;
@@ -12,7 +13,8 @@ use super::{
     access::Caller,
     audit,
     connections::{choose_profile, of_caller},
-    registration::Registration,
+    providers,
+    registration::{Registration, strings},
 };
 use crate::{
     domain::{
@@ -20,9 +22,13 @@ use crate::{
         audit::Deed,
         connection::{Connection, Draft, Status},
         customer::Key,
+        grant::Crowd,
+        profile::Profile,
     },
     store::{self, Read, Tx, connect_links},
 };
+pub use device::Device;
+pub(super) use device::Polls;
 pub use import::ImportedGrant;
 pub use link::{Back, Callback, Landing, Link, Opened, Outcome};
 
@@ -49,6 +55,8 @@ pub struct Wish {
     pub folder_id: Option<i64>,
     /// The connection that a new one is made from.
     pub parent_id: Option<i64>,
+    /// Whether one that was made from it before, with the same external id, is taken instead of a new one.
+    pub same_again: bool,
     /// The customer that a new connection belongs to.
     pub customer: Option<Key>,
     /// What to ask for; `None`: the provider's default.
@@ -61,27 +69,38 @@ pub struct Wish {
     pub other_account: bool,
 }
 
+/// What a wish is about.
+enum Target {
+    /// A connection that is there.
+    Known(Connection),
+    /// One that is to be made.
+    New { draft: Draft, profile: Profile, customer_id: Option<i64> },
+}
+
 /// The registration that a connection would use with these values, or with its own.
 fn registration(read: &Read<'_>, connection: &Connection, variables: Option<&Secret>) -> Result<Registration> {
     match variables {
-        Some(values) => Registration::of_profile(read, connection.profile_id, &super::registration::strings(values)),
+        Some(values) => Registration::of_profile(read, connection.profile_id, &strings(values)),
         None => Registration::of_connection(read, connection),
     }
 }
 
-/// The connection that a wish is about, and whether it was made for it.
-fn aim(tx: &Tx<'_>, caller: &Caller, wish: &Wish) -> Result<(Connection, bool)> {
+/// Finds what a wish is about.
+fn target(read: &Read<'_>, caller: &Caller, wish: &Wish) -> Result<Target> {
+    let customer = wish.customer.as_ref();
     if let Some(id) = wish.connection_id {
-        let connection = of_caller(tx, caller, wish.customer.as_ref(), id)?;
+        let connection = of_caller(read, caller, customer, id)?;
         if wish.profile_id.is_some_and(|profile| profile != connection.profile_id) {
             return Err(Error::invalid("custom_oauth_profile_id", Why::Fixed));
         }
-        // One that nobody has connected yet and that a link brought into being is still that link's.
-        let new = connection.status.is_none() && connect_links::is_new(tx, id)?;
-        return Ok((connection, new));
+        return Ok(Target::Known(connection));
     }
-    let customer = wish.customer.as_ref().map(|key| store::customers::get(tx, key)).transpose()?;
-    let customer_id = customer.map(|customer| customer.id);
+    if let (true, Some(parent), Some(external_id)) = (wish.same_again, wish.parent_id, &wish.external_id)
+        && let Some(id) = store::connections::find_made_from(read, parent, external_id)?
+    {
+        return of_caller(read, caller, customer, id).map(Target::Known);
+    }
+    let customer_id = customer.map(|key| store::customers::get(read, key)).transpose()?.map(|customer| customer.id);
     let placeholder = || Name::new("connection").map_err(|why| Error::invalid("name", why));
     let mut draft = Draft {
         name: wish.name.clone().map_or_else(placeholder, Ok)?,
@@ -93,14 +112,38 @@ fn aim(tx: &Tx<'_>, caller: &Caller, wish: &Wish) -> Result<(Connection, bool)> 
         parent_id: wish.parent_id,
         input: wish.variables.clone(),
     };
-    let profile = choose_profile(tx, &draft, customer_id)?;
+    let profile = choose_profile(read, &draft, customer_id)?;
     if wish.name.is_none() {
         draft.name = profile.name.clone();
     }
-    let id = store::connections::insert(tx, &draft, &profile.provider, profile.id, customer_id)?;
-    let detail = json!({"name": draft.name.as_str(), "profile": profile.id});
-    audit(tx, caller, Deed::Created, "connection", id, &detail)?;
-    Ok((store::connections::get(tx, id)?, true))
+    Ok(Target::New { draft, profile, customer_id })
+}
+
+/// The connection that a wish is about, made where it is new, and whether it is the wish's own: nobody has connected it
+/// yet, and nothing but such a wish brought it into being.
+fn aim(tx: &Tx<'_>, caller: &Caller, wish: &Wish) -> Result<(Connection, bool)> {
+    match target(tx, caller, wish)? {
+        Target::Known(connection) => {
+            let new = connection.status.is_none() && connect_links::is_new(tx, connection.id)?;
+            Ok((connection, new))
+        }
+        Target::New { draft, profile, customer_id } => {
+            let id = store::connections::insert(tx, &draft, &profile.provider, profile.id, customer_id)?;
+            let detail = json!({"name": draft.name.as_str(), "profile": profile.id});
+            audit(tx, caller, Deed::Created, "connection", id, &detail)?;
+            Ok((store::connections::get(tx, id)?, true))
+        }
+    }
+}
+
+/// Whether a connection's account has as many grants as its provider keeps; `None` where it has not, or nobody knows.
+pub(super) fn crowd(read: &Read<'_>, connection: &Connection) -> Result<Option<Crowd>> {
+    let Some(account_id) = &connection.account_id else { return Ok(None) };
+    let cap = providers::find(read, &connection.provider)?.and_then(|(entry, _)| entry.grant_cap);
+    let Some(most) = cap else { return Ok(None) };
+    let count = store::grants::count_of_account(read, connection.profile_id, account_id)?;
+    let account = || connection.account_label.clone().unwrap_or_else(|| account_id.clone());
+    Ok((count >= u64::from(most)).then(|| Crowd { account: account(), count, most }))
 }
 
 fn check_scopes(scopes: Option<&[String]>) -> Result<()> {
@@ -122,7 +165,8 @@ fn check_scopes(scopes: Option<&[String]>) -> Result<()> {
 
 /// Removes what nobody has come for: links, browsers, and the connections that were made for them alone.
 pub(super) fn sweep(tx: &Tx<'_>) -> Result<()> {
-    const SETTLED_MS: i64 = 24 * 60 * 60 * 1000;
+    /// How a device ended can be seen for so long, by who waits for it.
+    const SETTLED_MS: i64 = 15 * 60 * 1000;
     for id in connect_links::sweep(tx, tx.now().plus_ms(-SETTLED_MS))? {
         if store::connections::get(tx, id)?.status != Some(Status::Success) {
             store::connections::delete(tx, id)?;

@@ -1,10 +1,10 @@
 //! What every way to an account ends with: tokens that are fetched, looked at, and kept.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{App, Outcome};
+use super::{App, Outcome, crowd};
 use crate::{
     app::{
         access::Caller,
@@ -14,22 +14,22 @@ use crate::{
         revocations,
     },
     domain::{
-        Error, Outage, Result, Secret,
+        Error, Outage, Result, Secret, Timestamp,
         audit::Deed,
         connection::Connection,
         event::EventKind,
-        grant::{Blame, GrantType, Tokens},
+        grant::{Blame, Crowd, GrantType, Tokens},
         profile::SecretKind,
     },
     oauth::{
         account::Account,
         wire::{Answer, Ask, RawAnswer, Refusal, Sent, TokenSet},
     },
-    store::{self, Tx, connect_links, grants::Kept},
+    store::{self, Read, Tx, connect_links, grants::Kept},
 };
 
 /// A provider has so long for each answer.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where tokens are to go.
 pub(super) struct Aim {
@@ -42,12 +42,19 @@ pub(super) struct Aim {
     pub(super) grant_type: GrantType,
     pub(super) extra: Map<String, Value>,
     pub(super) who: Caller,
+    /// The device that waits for them, by when it began; `None`: no device.
+    pub(super) device: Option<Timestamp>,
 }
 
 pub(super) enum Redeemed {
     Connected(Outcome),
-    OtherAccount { before: String, now: String },
+    OtherAccount {
+        before: String,
+        now: String,
+    },
     Refused(Refusal),
+    /// Nobody waits for them any more: the connection is gone, or the device's code is no longer the one that counts.
+    Unwanted,
 }
 
 impl App {
@@ -63,7 +70,8 @@ impl App {
         told.await.map_err(|_| stopping())?
     }
 
-    async fn redeem(&self, aim: Aim, ask: Ask) -> Result<Redeemed> {
+    /// Fetches tokens and keeps them. On the engine thread.
+    pub(super) async fn redeem(&self, aim: Aim, ask: Ask) -> Result<Redeemed> {
         let clock = self.db.clock();
         let mut last = None;
         // A client that is turned down has not used up the code: the other secret may be tried.
@@ -142,28 +150,56 @@ impl App {
             due_at,
             skew_ms: raw.skew_ms(),
         };
-        let outcome = Outcome::Connected {
-            connection_id: aim.connection.id,
-            name: aim.connection.name.to_string(),
-            provider: aim.connection.provider.clone(),
-            account: now,
-            owner: aim.connection.owner.clone(),
+        let (connection, patient) = (aim.connection.clone(), aim.device.is_some());
+        let whole = Arc::new((aim, account, kept));
+        let work = move |tx: &Tx<'_>| {
+            let (aim, account, kept) = &*whole;
+            if aim.is_wanted(tx)? {
+                return keep(tx, aim, secret, account.as_ref(), kept).map(Some);
+            }
+            // Where there is another grant by now these may be the same tokens, and are left alone.
+            let id = aim.connection.id;
+            if store::grants::find(tx, id)?.is_none() {
+                revocations::queue(tx, id, &aim.registration, refresh.as_ref(), Some(&access))?;
+            }
+            Ok(None)
         };
-        self.db.write(move |tx| keep(tx, &aim, secret, account.as_ref(), &kept)).await?;
+        // A code is good once: where nobody is there to try again, the disk is waited for.
+        let kept = if patient { flight::persist(self, work).await } else { self.db.write(work).await };
         self.worker.wake();
-        Ok(Redeemed::Connected(outcome))
+        let Some(crowd) = kept? else { return Ok(Redeemed::Unwanted) };
+        Ok(Redeemed::Connected(Outcome::Connected {
+            connection_id: connection.id,
+            name: connection.name.to_string(),
+            provider: connection.provider,
+            account: now,
+            owner: connection.owner,
+            crowd,
+        }))
     }
 }
 
+impl Aim {
+    /// Whether somebody still waits for tokens.
+    fn is_wanted(&self, read: &Read<'_>) -> Result<bool> {
+        let id = self.connection.id;
+        match store::connections::get(read, id) {
+            Err(Error::NotFound { .. }) => return Ok(false),
+            other => drop(other?),
+        }
+        self.device.map_or(Ok(true), |begun_at| store::device_authorizations::waits(read, id, begun_at))
+    }
+}
+
+/// Writes down that an account is connected. Answers whether its provider keeps no more grants of it.
 pub(super) fn keep(
     tx: &Tx<'_>,
     aim: &Aim,
     secret: Option<SecretKind>,
     account: Option<&Account>,
     kept: &Kept,
-) -> Result<()> {
+) -> Result<Option<Crowd>> {
     let id = aim.connection.id;
-    // It may have been deleted while the browser was away.
     let connection = store::connections::get(tx, id)?;
     store::grants::put(tx, id, kept)?;
     store::refreshes::finish(tx, id)?;
@@ -186,5 +222,5 @@ pub(super) fn keep(
         store::profiles::secret_used(tx, connection.profile_id, kind)?;
         flight::accepted(tx, connection.profile_id)?;
     }
-    Ok(())
+    crowd(tx, &store::connections::get(tx, id)?)
 }

@@ -163,6 +163,8 @@ fn japanese_phrase(why: &Why) -> String {
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
+        Why::NoDevices => "デバイス用のエンドポイント(device_url)がありません。リンクで接続してください".to_owned(),
+        Why::ProviderSays(what) => format!("プロバイダに拒否されました: {what}"),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
@@ -227,6 +229,8 @@ mod tests {
             Why::NotGranted,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoDevices,
+            Why::ProviderSays("invalid_scope".to_owned()),
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();

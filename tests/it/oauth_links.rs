@@ -1,0 +1,1 @@
+//! Dialect 1: links by which end users connect accounts.
