@@ -172,6 +172,8 @@ impl App {
             tracing::warn!(%error, "the last hand-outs were not counted");
         }
         self.housekeeper.stop();
+        // Whoever still holds the database when the process ends keeps nothing in the log that is not in the file.
+        self.db.write_back().await;
     }
 
     /// Looks after refreshes; answers when to look again at the latest.

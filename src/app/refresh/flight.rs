@@ -572,16 +572,16 @@ async fn misconfigured(app: &App, id: i64, why: String) -> Result<()> {
 
 /// Takes up a refresh that a crash cut off.
 pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
-    let (entry, plan, kept) = app.db.read(|read| {
+    let (entry, look, kept) = app.db.read(|read| {
         let entry = store::refreshes::find(read, id)?.ok_or_else(|| Error::not_found(Noun::Connection, id))?;
-        let memory = Memory::default();
-        let plan = match look(read, id, Wanted::Now, &memory)? {
-            Look::Send(plan) => Some(plan),
-            _ => None,
-        };
-        Ok((entry, plan, store::refreshes::kept_answer(read, id)?))
+        Ok((entry, look(read, id, Wanted::Now, &Memory::default())?, store::refreshes::kept_answer(read, id)?))
     })?;
-    let Some(mut plan) = plan else { return resume_ended(app, id, kept).await };
+    let mut plan = match look {
+        Look::Send(plan) => plan,
+        // Nothing can be read or sent until somebody has mended our settings: the entry, and what it holds, stays.
+        Look::Misconfigured(why) => return misconfigured(app, id, why).await,
+        _ => return resume_ended(app, id, kept).await,
+    };
     let mut memory = Memory::default();
     let matches = |token: &Option<Secret>| {
         token.as_ref().is_some_and(|token| Sha256::digest(token.expose().as_bytes()).as_slice() == entry.fingerprint)
