@@ -19,10 +19,10 @@ use crate::{
         profile::Profile,
         user::Scope,
     },
-    store::{self, Read, Tx},
+    store::{self, Read, Tx, stream::LIMITS},
 };
 
-pub use crate::store::device_authorizations::Standing;
+pub use crate::store::{device_authorizations::Standing, stream::Pieces};
 
 /// What [`App::delete_access_tokens`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,10 +71,12 @@ impl App {
         })
     }
 
-    /// All connections that pass the filter, by id.
-    pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Vec<Connection>> {
+    /// All connections that pass the filter, by id, piece by piece.
+    pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Pieces<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
-        self.db.scan(move |read| store::connections::list(read, &filter)).await
+        self.db
+            .stream(LIMITS, move |read, out| store::connections::each(read, &filter, |connection| out.put(connection)))
+            .await
     }
 
     /// All connections of one customer that pass the filter.
@@ -83,12 +85,13 @@ impl App {
         caller: &Caller,
         key: Key,
         filter: Filter,
-    ) -> Result<Vec<Connection>> {
+    ) -> Result<Pieces<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
         self.db
-            .scan(move |read| {
+            .stream(LIMITS, move |read, out| {
                 let customer_id = Some(store::customers::get(read, &key)?.id);
-                store::connections::list(read, &Filter { customer_id, ..filter })
+                let filter = Filter { customer_id, ..filter };
+                store::connections::each(read, &filter, |connection| out.put(connection))
             })
             .await
     }

@@ -45,8 +45,18 @@ pub(super) fn scopes_of(words: &str) -> Vec<String> {
     words.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// All connections that pass the filter, by id.
+/// All connections that pass the filter, by id: for filters that leave few.
 pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
+    let mut all = Vec::new();
+    each(read, filter, |connection| {
+        all.push(connection);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Takes all connections that pass the filter, by id, one by one.
+pub fn each(read: &Read<'_>, filter: &Filter, mut take: impl FnMut(Connection) -> Result<()>) -> Result<()> {
     let mut statement = read.conn.prepare_cached(&format!(
         "{SELECT} WHERE (?1 IS NULL OR customer_id = ?1) AND (?2 IS NULL OR external_id = ?2)
          AND (?3 IS NULL OR profile_id = ?3) AND (?4 IS NULL OR parent_id = ?4)
@@ -63,7 +73,10 @@ pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
         ],
         connection,
     )?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    for row in rows {
+        take(row?)?;
+    }
+    Ok(())
 }
 
 /// The connection with this id.

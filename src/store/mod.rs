@@ -2,7 +2,7 @@
 //!
 //! Two ways in, and no third. [`Db::read`] runs a closure on one of a few `query_only` connections, right where it is
 //! called: for point reads of microseconds. ([`Db::scan`] is the same on the blocking pool, for lists, searches and
-//! exports.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
+//! exports, and [`Db::stream`] for those that may be longer than memory.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
 //!
 //! No network call, no hashing and no waiting ever happens inside a closure.
 
@@ -27,6 +27,7 @@ pub mod providers;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod stream;
 pub mod users;
 pub mod webhooks;
 mod writer;
@@ -168,6 +169,7 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     scans: Arc<tokio::sync::Semaphore>,
+    streams: Arc<tokio::sync::Semaphore>,
     sealer: Arc<Sealer>,
     clock: Clock,
     path: PathBuf,
@@ -208,6 +210,7 @@ impl Db {
                 writer,
                 readers,
                 scans: Arc::new(tokio::sync::Semaphore::new(MOST_READERS - 2)),
+                streams: Arc::new(tokio::sync::Semaphore::new(stream::MOST_STREAMS)),
                 sealer,
                 clock,
                 path,

@@ -24,8 +24,8 @@ use crate::{
 /// A grant that is brought along.
 #[derive(Debug, Clone)]
 pub struct ImportedGrant {
-    /// The refresh token.
-    pub refresh: Secret,
+    /// The refresh token; one of the two is needed.
+    pub refresh: Option<Secret>,
     /// The access token; `None`: one is fetched.
     pub access: Option<Secret>,
     /// When the access token ends.
@@ -57,10 +57,11 @@ impl App {
     pub async fn import(&self, caller: &Caller, wish: Wish, grant: ImportedGrant) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
         let Some(access) = grant.access else {
+            let refresh_token = grant.refresh.ok_or_else(|| Error::invalid("refresh_token", Why::Missing))?;
             let (mut aim, made) = self.aim_at(caller, wish, GrantType::Imported).await?;
             aim.extra = grant.extra;
             let id = aim.connection.id;
-            let redeemed = self.redeem_aside(aim, Ask::Refresh { refresh_token: grant.refresh }).await;
+            let redeemed = self.redeem_aside(aim, Ask::Refresh { refresh_token }).await;
             return self.connected_or_gone(caller, id, made, redeemed).await;
         };
         let (caller, now) = (caller.clone(), self.db.now());
@@ -69,12 +70,17 @@ impl App {
             .write(move |tx| {
                 let (connection, _) = aim(tx, &caller, &wish)?;
                 let registration = registration(tx, &connection, wish.variables.as_ref())?;
-                let due_at = refresh::due_at(&registration.provider, now, grant.expires_at, true)?;
+                // Nobody knows how old an access token is of which nobody says when it ends: it is replaced at once.
+                let due_at = if grant.refresh.is_some() && grant.expires_at.is_none() {
+                    Some(now)
+                } else {
+                    refresh::due_at(&registration.provider, now, grant.expires_at, grant.refresh.is_some())?
+                };
                 let kept = Kept {
                     grant_type: GrantType::Imported,
                     tokens: Tokens {
                         access,
-                        refresh: Some(grant.refresh),
+                        refresh: grant.refresh,
                         previous: None,
                         extra: Secret::new(Value::Object(grant.extra).to_string()),
                     },

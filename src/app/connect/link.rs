@@ -17,17 +17,19 @@ use crate::{
     app::{
         access::{Caller, Origin},
         audit,
+        connections::of_caller,
         credential::Credential,
     },
     domain::{
-        Error, Noun, Result, Secret, Timestamp, Why,
+        Error, Name, Noun, Result, Secret, Timestamp, Why,
         api_token::TokenKind,
         audit::Deed,
+        customer::Key,
         grant::{Blame, Crowd, GrantType},
         user::Scope,
     },
     oauth::{catalogue::Pkce, pkce, wire::Ask},
-    store::{self, connect_links},
+    store::{self, Tx, connect_links},
 };
 
 /// A link lives for so long.
@@ -38,6 +40,21 @@ const BROWSER_MS: i64 = 15 * 60 * 1000;
 const MOST_BROWSERS: u32 = 10;
 /// A connection keeps so many open links.
 const MOST_LINKS: u32 = 10;
+
+/// What is asked for when an end user is to connect an account of their own, in the way another connection shows.
+#[derive(Debug, Clone)]
+pub struct RuntimeWish {
+    /// The connection that shows the way.
+    pub parent_id: i64,
+    /// Which end user it is, in somebody else's system.
+    pub external_id: Option<String>,
+    /// The folder of a new connection.
+    pub folder_id: Option<i64>,
+    /// What a new connection is called; `None`: as the other one.
+    pub name: Option<Name>,
+    /// Where the browser goes in the end; on the allow-list.
+    pub return_url: Option<String>,
+}
 
 /// A link by which somebody connects an account.
 #[derive(Debug, Clone)]
@@ -164,38 +181,53 @@ impl App {
     pub async fn make_link(&self, caller: &Caller, wish: Wish) -> Result<Link> {
         caller.need(Scope::ConnectionsWrite)?;
         check_scopes(wish.scopes.as_deref())?;
-        if let Some(url) = &wish.return_url
-            && !self.is_allowed_return(url)
-        {
-            return Err(Error::invalid("return_url", Why::NotInList));
-        }
-        let caller = caller.clone();
-        let public_url = self.settings.public_url.clone();
+        self.check_return("return_url", wish.return_url.as_deref())?;
+        let (caller, public_url) = (caller.clone(), self.settings.public_url.clone());
+        self.db.write(move |tx| link_in(tx, &caller, &wish, &public_url)).await
+    }
+
+    /// Makes a link by which an end user connects an account of their own in the way another connection shows: through its
+    /// profile, with its variables and scopes, for its customer. The same external id again is the same connection again.
+    pub async fn make_runtime_link(&self, caller: &Caller, customer: Option<Key>, wish: RuntimeWish) -> Result<Link> {
+        caller.need(Scope::ConnectionsWrite)?;
+        self.check_return("redirect_url", wish.return_url.as_deref())?;
+        let (caller, public_url) = (caller.clone(), self.settings.public_url.clone());
         self.db
             .write(move |tx| {
-                let (connection, new_connection) = aim(tx, &caller, &wish)?;
-                let registration = registration(tx, &connection, wish.variables.as_ref())?;
-                if registration.provider.entry().authorize_url.is_none() {
-                    return Err(Error::invalid("provider", Why::NotForProvider));
-                }
-                let expires_at = tx.now().plus_ms(LINK_MS);
-                let new = connect_links::New {
-                    connection_id: connection.id,
-                    new_connection,
-                    other_account: wish.other_account,
-                    return_url: wish.return_url.as_deref(),
-                    scopes: wish.scopes.as_deref(),
-                    input: if new_connection { None } else { wish.variables.as_ref() },
-                    expires_at,
+                let parent =
+                    of_caller(tx, &caller, customer.as_ref(), wish.parent_id).map_err(|error| match error {
+                        Error::NotFound { what: Noun::Connection, .. } => Error::invalid("parent_id", Why::NotInList),
+                        other => other,
+                    })?;
+                let known = match &wish.external_id {
+                    Some(external_id) => store::connections::find_made_from(tx, parent.id, external_id)?,
+                    None => None,
                 };
-                let id = connect_links::insert(tx, &new, MOST_LINKS)?;
-                let ticket = Credential::generate(TokenKind::Link, id)?;
-                connect_links::set_hash(tx, id, &ticket.hash())?;
-                audit(tx, &caller, Deed::LinkMade, "connection", connection.id, &json!({}))?;
-                let url = format!("{public_url}/connect/{}", ticket.text().expose());
-                Ok(Link { connection_id: connection.id, url, expires_at, crowd: crowd(tx, &connection)?, id })
+                let made = match known {
+                    Some(id) => Wish { connection_id: Some(id), return_url: wish.return_url, ..Wish::default() },
+                    None => Wish {
+                        profile_id: Some(parent.profile_id),
+                        name: Some(wish.name.unwrap_or(parent.name)),
+                        external_id: wish.external_id,
+                        folder_id: wish.folder_id,
+                        parent_id: Some(parent.id),
+                        customer: parent.customer_id.map(Key::Id),
+                        scopes: parent.scopes,
+                        variables: store::connections::input(tx, parent.id)?,
+                        return_url: wish.return_url,
+                        ..Wish::default()
+                    },
+                };
+                link_in(tx, &caller, &made, &public_url)
             })
             .await
+    }
+
+    fn check_return(&self, field: &str, url: Option<&str>) -> Result<()> {
+        match url {
+            Some(url) if !self.is_allowed_return(url) => Err(Error::invalid(field, Why::NotInList)),
+            _ => Ok(()),
+        }
     }
 
     /// A link for a connection that has to be authorised; the same one again while it has five minutes left, so that
@@ -353,6 +385,31 @@ impl App {
         };
         Ok(landed(outcome))
     }
+}
+
+/// Makes a link, and the connection where it is new.
+fn link_in(tx: &Tx<'_>, caller: &Caller, wish: &Wish, public_url: &str) -> Result<Link> {
+    let (connection, new_connection) = aim(tx, caller, wish)?;
+    let registration = registration(tx, &connection, wish.variables.as_ref())?;
+    if registration.provider.entry().authorize_url.is_none() {
+        return Err(Error::invalid("provider", Why::NotForProvider));
+    }
+    let expires_at = tx.now().plus_ms(LINK_MS);
+    let new = connect_links::New {
+        connection_id: connection.id,
+        new_connection,
+        other_account: wish.other_account,
+        return_url: wish.return_url.as_deref(),
+        scopes: wish.scopes.as_deref(),
+        input: if new_connection { None } else { wish.variables.as_ref() },
+        expires_at,
+    };
+    let id = connect_links::insert(tx, &new, MOST_LINKS)?;
+    let ticket = Credential::generate(TokenKind::Link, id)?;
+    connect_links::set_hash(tx, id, &ticket.hash())?;
+    audit(tx, caller, Deed::LinkMade, "connection", connection.id, &json!({}))?;
+    let url = format!("{public_url}/connect/{}", ticket.text().expose());
+    Ok(Link { connection_id: connection.id, url, expires_at, crowd: crowd(tx, &connection)?, id })
 }
 
 /// 256 random bits in base64url.

@@ -30,7 +30,7 @@ use crate::{
 pub use device::Device;
 pub(super) use device::Polls;
 pub use import::ImportedGrant;
-pub use link::{Back, Callback, Landing, Link, Opened, Outcome};
+pub use link::{Back, Callback, Landing, Link, Opened, Outcome, RuntimeWish};
 
 /// More scopes, or longer ones, nobody asks for.
 const MOST_SCOPES: usize = 100;
@@ -55,8 +55,6 @@ pub struct Wish {
     pub folder_id: Option<i64>,
     /// The connection that a new one is made from.
     pub parent_id: Option<i64>,
-    /// Whether one that was made from it before, with the same external id, is taken instead of a new one.
-    pub same_again: bool,
     /// The customer that a new connection belongs to.
     pub customer: Option<Key>,
     /// What to ask for; `None`: the provider's default.
@@ -94,11 +92,6 @@ fn target(read: &Read<'_>, caller: &Caller, wish: &Wish) -> Result<Target> {
             return Err(Error::invalid("custom_oauth_profile_id", Why::Fixed));
         }
         return Ok(Target::Known(connection));
-    }
-    if let (true, Some(parent), Some(external_id)) = (wish.same_again, wish.parent_id, &wish.external_id)
-        && let Some(id) = store::connections::find_made_from(read, parent, external_id)?
-    {
-        return of_caller(read, caller, customer, id).map(Target::Known);
     }
     let customer_id = customer.map(|key| store::customers::get(read, key)).transpose()?.map(|customer| customer.id);
     let placeholder = || Name::new("connection").map_err(|why| Error::invalid("name", why));

@@ -58,7 +58,6 @@ fn wish(fields: &mut Fields<'_>) -> Wish {
         external_id: fields.may("external_id", text(255)),
         folder_id: fields.integer("folder_id"),
         parent_id: None,
-        same_again: false,
         customer: fields.integer("customer_id").map(Key::Id),
         scopes: fields.texts("scopes"),
         variables: variables.map(|value| Secret::new(value.to_string())),
@@ -180,7 +179,7 @@ pub(in crate::http) async fn import(
     fields.only(
         &[&FIELDS[..], &["refresh_token", "access_token", "expires_at", "expires_in", "extra", "scope"]].concat(),
     );
-    let refresh = fields.faults.all(refresh)?;
+    let refresh = Some(fields.faults.all(refresh)?);
     let expires_at = expires_at.or_else(|| expires_in.map(|seconds| app.db().now().plus_ms(seconds * 1000)));
     let grant = ImportedGrant { refresh, access, expires_at, scope, extra };
     let connection = app.import(&caller, wish, grant).await?;
@@ -190,7 +189,8 @@ pub(in crate::http) async fn import(
 /// The most bytes of a token.
 const MOST_TOKEN: usize = 16 * 1024;
 
-fn token(text: &str) -> Result<Secret, Why> {
+/// A token that is brought along.
+pub(in crate::http) fn token(text: &str) -> Result<Secret, Why> {
     match text {
         _ if text.trim().is_empty() => Err(Why::Blank),
         _ if text.len() > MOST_TOKEN => Err(Why::TooLong(MOST_TOKEN)),
