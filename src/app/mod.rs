@@ -131,11 +131,12 @@ impl App {
         let hasher = Hasher::start(workers)?;
         let housekeeper = Housekeeper::start(db.clone())?;
         let worker = Worker::new()?;
+        let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
             hasher,
             engine: Engine::new(settings.allow_private),
             housekeeper,
-            refresher: Refresher::default(),
+            refresher,
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),

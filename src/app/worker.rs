@@ -152,7 +152,7 @@ impl Shared {
     /// Everything that goes on in the background, each at its own pace: a provider that hangs in one holds up no other.
     async fn rounds(&self, app: &Weak<App>) {
         if let Some(app) = app.upgrade() {
-            app.resume_refreshes().await;
+            app.resume_refreshes();
         }
         let all = async {
             tokio::join!(
@@ -161,7 +161,7 @@ impl Shared {
                     app.refresh_round().await
                 }),
                 self.each("revoking", app, App::revocation_round),
-                self.each("asking for devices", app, App::ask_for_devices),
+                self.each("asking for devices", app, async |app| app.ask_for_devices()),
                 self.each("counting", app, async |app| {
                     if !app.hand_outs.is_empty() {
                         // What comes within a second is written together.

@@ -36,7 +36,7 @@ pub const LIMITS: Limits = Limits { piece: Duration::from_secs(15), whole: Durat
 
 /// The pieces of a list as they come.
 pub struct Pieces<T> {
-    pieces: mpsc::Receiver<Result<Vec<T>>>,
+    way: mpsc::Receiver<Result<Vec<T>>>,
     whole: Arc<AtomicBool>,
     over: bool,
 }
@@ -47,7 +47,7 @@ impl<T> Pieces<T> {
         if self.over {
             return None;
         }
-        let piece = match self.pieces.recv().await {
+        let piece = match self.way.recv().await {
             // Half a list must not pass for a whole one.
             None if !self.whole.load(Ordering::SeqCst) => Some(Err(Error::unavailable(Outage::Readers))),
             piece => piece,
@@ -104,7 +104,7 @@ impl Db {
             Ok::<_, Error>((own.map_err(Error::internal)?, scan.map_err(Error::internal)?))
         };
         let turns = tokio::time::timeout(TURN, turns).await.map_err(|_| Error::unavailable(Outage::Readers))??;
-        let (way, pieces) = mpsc::channel(WAITING);
+        let (way, taken) = mpsc::channel(WAITING);
         let whole = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&whole);
         let (db, handle) = (self.clone(), Handle::current());
@@ -119,7 +119,7 @@ impl Db {
                 Err(error) => drop(out.send(Err(error))),
             }
         }));
-        Ok(Pieces { pieces, whole, over: false })
+        Ok(Pieces { way: taken, whole, over: false })
     }
 }
 

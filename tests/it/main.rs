@@ -16,6 +16,7 @@ mod connect;
 mod customers;
 mod device;
 mod dialects;
+mod due;
 mod durability;
 mod ending;
 mod engine;

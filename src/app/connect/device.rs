@@ -178,7 +178,7 @@ impl App {
     }
 
     /// Begins the questions that are due, as many as there is room for, and tells when to look again.
-    pub(in crate::app) async fn ask_for_devices(&self) -> Result<Duration> {
+    pub(in crate::app) fn ask_for_devices(&self) -> Result<Duration> {
         let stopping = || Error::unavailable(Outage::Stopping);
         let app = self.me.upgrade().ok_or_else(stopping)?;
         let (busy, many, room) = {
