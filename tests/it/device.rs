@@ -7,7 +7,7 @@ use grantry::simulator::{CLIENT_ID, Options, SLUG};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Caller, Server,
+    Caller, Server, clean,
     practice::{Practice, until},
     program,
 };
@@ -312,7 +312,9 @@ async fn the_command_line_prints_the_code_and_waits() {
     let (practice, admin) = (practice(), server.admin());
     practice.introduce(&admin).await;
     for (decision, code) in [("approve", 0), ("deny", 1)] {
-        let child = tokio::process::Command::new(program())
+        let mut command = std::process::Command::new(program());
+        clean(&mut command);
+        let child = tokio::process::Command::from(command)
             .args(["connect", SLUG, "--device", "--name", decision, "--data"])
             .arg(server.data())
             .stdin(std::process::Stdio::null())
