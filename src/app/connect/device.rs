@@ -165,9 +165,9 @@ impl App {
                 let client = registration.client(secret);
                 let provider = &registration.provider;
                 let answered = app.engine.device_authorization(provider, &client, &scopes, DEADLINE, &*clock).await;
-                let app_is_to_blame = matches!(&answered, Err(refusal) if refusal.blame == Blame::App);
+                let next_may_help = answered.as_ref().is_err_and(Refusal::may_be_the_secret);
                 answer = Some(answered);
-                if !app_is_to_blame {
+                if !next_may_help {
                     break;
                 }
             }

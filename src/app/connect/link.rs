@@ -40,6 +40,8 @@ const BROWSER_MS: i64 = 15 * 60 * 1000;
 const MOST_BROWSERS: u32 = 10;
 /// A connection keeps so many open links.
 const MOST_LINKS: u32 = 10;
+/// What stands where a secret was.
+const MASK: &str = "[redacted]";
 
 /// What is asked for when an end user is to connect an account of their own, in the way another connection shows.
 #[derive(Debug, Clone)]
@@ -172,7 +174,7 @@ pub enum Outcome {
 
 impl App {
     /// The redirect URI of a profile (RFC 6749 §3.1.2): to be registered at its provider, to the letter.
-    fn redirect_uri(&self, callback: Callback) -> String {
+    pub(in crate::app) fn redirect_uri(&self, callback: Callback) -> String {
         format!("{}{}", self.settings.public_url, callback.path())
     }
 
@@ -345,12 +347,20 @@ impl App {
         let landed = |outcome| Landing { outcome, return_url: link.return_url.clone() };
         let redirect_uri = self.redirect_uri(callback);
         let text = |name: &str| back.parameters.get(name).map(|value| value.expose().to_owned());
+        let entry = registration.provider.entry();
+        let code_param = entry.code_param.clone().unwrap_or_else(|| "code".to_owned());
+        // Some repeat what they were sent, and what is shown may go on to somebody else (`return_url`).
+        let masked = |text: String| {
+            let secrets = ["state", code_param.as_str()].into_iter().filter_map(|name| back.parameters.get(name));
+            secrets
+                .filter(|secret| !secret.expose().is_empty())
+                .fold(text, |text, secret| text.replace(secret.expose(), MASK))
+        };
         let refused = |error: String, description: Option<String>| Outcome::Refused {
-            error: shown(&error, 64),
-            description: description.map(|text| shown(&text, 300)),
+            error: shown(&masked(error), 64),
+            description: description.map(|text| shown(&masked(text), 300)),
             redirect_uri: redirect_uri.clone(),
         };
-        let entry = registration.provider.entry();
         // RFC 9207: an answer that another server has made is none.
         if !registration.provider.takes_issuer(text("iss").as_deref()) {
             return Ok(landed(refused("wrong_issuer".to_owned(), None)));
@@ -358,7 +368,7 @@ impl App {
         if let Some(error) = text("error") {
             return Ok(landed(refused(error, text("error_description"))));
         }
-        let Some(code) = back.parameters.get(entry.code_param.as_deref().unwrap_or("code")) else {
+        let Some(code) = back.parameters.get(&code_param) else {
             return Ok(landed(refused("no_code".to_owned(), None)));
         };
         let kept = entry.callback_params.iter().filter_map(|name| Some((name.clone(), Value::from(text(name)?))));

@@ -13,7 +13,7 @@ use super::{
     access::Caller,
     audit,
     connections::{choose_profile, of_caller},
-    providers,
+    providers, reach,
     registration::{Registration, strings},
 };
 use crate::{
@@ -105,6 +105,7 @@ fn target(read: &Read<'_>, caller: &Caller, wish: &Wish) -> Result<Target> {
         parent_id: wish.parent_id,
         input: wish.variables.clone(),
     };
+    reach::may_make(read, caller, &mut draft)?;
     let profile = choose_profile(read, &draft, customer_id)?;
     if wish.name.is_none() {
         draft.name = profile.name.clone();

@@ -18,7 +18,7 @@ use crate::{
         audit::Deed,
         connection::Connection,
         event::EventKind,
-        grant::{Blame, Crowd, GrantType, Tokens},
+        grant::{Crowd, GrantType, Tokens},
         profile::SecretKind,
     },
     oauth::{
@@ -90,9 +90,9 @@ impl App {
                 },
                 unanswered => Refusal::of_sent(unanswered),
             };
-            let app_is_to_blame = refusal.blame == Blame::App;
+            let next_may_help = refusal.may_be_the_secret();
             last = Some(refusal);
-            if !app_is_to_blame {
+            if !next_may_help {
                 break;
             }
         }
@@ -101,7 +101,10 @@ impl App {
 
     /// Keeps the tokens that came for a connection, once it is clear whose they are.
     async fn keep(&self, aim: Aim, secret: Option<SecretKind>, raw: &RawAnswer, set: TokenSet) -> Result<Redeemed> {
-        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &set.extra, DEADLINE).await {
+        // Some providers tell in the callback whose account it is, and not with the tokens.
+        let mut extra = aim.extra.clone();
+        extra.extend(set.extra);
+        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &extra, DEADLINE).await {
             Ok(account) => account,
             Err(refusal) => {
                 tracing::info!(
@@ -132,8 +135,6 @@ impl App {
         }
         let refreshable = set.refresh.is_some() || aim.grant_type == GrantType::ClientCredentials;
         let due_at = refresh::due_at(&aim.registration.provider, raw.received_at, set.expires_at, refreshable)?;
-        let mut extra = aim.extra.clone();
-        extra.extend(set.extra);
         let kept = Kept {
             grant_type: aim.grant_type,
             tokens: Tokens {
