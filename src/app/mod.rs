@@ -151,6 +151,7 @@ pub struct App {
     backups: Backups,
     /// Held by whoever changes the keys.
     changing_keys: tokio::sync::Mutex<()>,
+    polls: connect::Polls,
 }
 
 impl App {
@@ -178,6 +179,7 @@ impl App {
             forwards: Arc::default(),
             backups: Backups::default(),
             changing_keys: tokio::sync::Mutex::default(),
+            polls: connect::Polls::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,

@@ -172,6 +172,7 @@ impl Shared {
                 self.each("revoking", app, App::revocation_round),
                 self.each("sealing anew", app, App::seal_round),
                 self.each("backing up", app, App::backup_round),
+                self.each("asking for devices", app, async |app| app.ask_for_devices()),
                 self.each("counting", app, async |app| {
                     if !app.hand_outs.is_empty() {
                         // What comes within a second is written together.

@@ -85,6 +85,8 @@ pub enum Deed {
     Revoked,
     /// A link made by which an account can be connected.
     LinkMade,
+    /// A device's code asked for, by which an account can be connected.
+    DeviceCodeMade,
     /// An account connected.
     Connected,
     /// A profile tried at its provider, or a backup verified.
@@ -174,6 +176,7 @@ impl Deed {
             Self::TokenHandedOut => "token_handed_out",
             Self::Revoked => "revoked",
             Self::LinkMade => "link_made",
+            Self::DeviceCodeMade => "device_code_made",
             Self::Connected => "connected",
             Self::Checked => "checked",
             Self::Rotated => "rotated",

@@ -257,6 +257,10 @@ pub enum Why {
     KeyFile(String),
     /// The active key.
     ActiveKey,
+    /// The provider has no endpoint for devices (RFC 8628).
+    NoDevices,
+    /// The provider does not take it, in these words of its own.
+    ProviderSays(String),
     /// There is no client secret to come.
     NoNextSecret,
     /// No server there says of itself what is needed; why not.

@@ -489,6 +489,8 @@ pub fn phrase(why: &Why) -> String {
         }
         Why::KeyFile(why) => format!("were not changed: {why}"),
         Why::ActiveKey => "is the active key: rotate first, then it is an old one".to_owned(),
+        Why::NoDevices => "has no endpoint for devices (device_url): connect by a link".to_owned(),
+        Why::ProviderSays(what) => format!("is refused by the provider: {what}"),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
         Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),

@@ -326,11 +326,11 @@ pub fn count_of_profile(read: &Read<'_>, profile_id: i64) -> Result<u64> {
     Ok(read.conn.prepare_cached(sql)?.query_row([profile_id], |row| row.get(0))?)
 }
 
-/// How many connections of a profile have a grant for this account, other than this connection.
-pub fn count_of_account(read: &Read<'_>, profile_id: i64, account_id: &str, other_than: i64) -> Result<u64> {
+/// How many connections of a profile have a grant for this account, as far as we know a live one.
+pub fn count_of_account(read: &Read<'_>, profile_id: i64, account_id: &str) -> Result<u64> {
     let sql = "SELECT count(*) FROM connections c JOIN grants g ON g.connection_id = c.id
-               WHERE c.profile_id = ?1 AND c.account_id = ?2 AND c.id <> ?3 AND c.status = 'success'";
-    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, account_id, other_than], |row| row.get(0))?)
+               WHERE c.profile_id = ?1 AND c.account_id = ?2 AND c.status = 'success'";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, account_id], |row| row.get(0))?)
 }
 
 /// Makes every grant due whose access token came after now: somebody has set the clock back, and nobody knows when it ends.

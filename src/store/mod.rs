@@ -2,7 +2,7 @@
 //!
 //! Two ways in, and no third. [`Db::read`] runs a closure on one of a few `query_only` connections, right where it is
 //! called: for point reads of microseconds. ([`Db::scan`] is the same on the blocking pool, for lists, searches and
-//! exports.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
+//! exports, and [`Db::stream`] for those that may be longer than memory.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
 //!
 //! No network call, no hashing and no waiting ever happens inside a closure.
 
@@ -36,6 +36,7 @@ pub mod sealed;
 pub mod search;
 pub mod second_factors;
 pub mod sessions;
+pub mod stream;
 pub mod users;
 pub mod webhooks;
 mod writer;
@@ -178,6 +179,7 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     scans: Arc<tokio::sync::Semaphore>,
+    streams: Arc<tokio::sync::Semaphore>,
     sealer: Arc<Sealer>,
     clock: Clock,
     path: PathBuf,
@@ -218,6 +220,7 @@ impl Db {
                 writer,
                 readers,
                 scans: Arc::new(tokio::sync::Semaphore::new(MOST_READERS - 2)),
+                streams: Arc::new(tokio::sync::Semaphore::new(stream::MOST_STREAMS)),
                 sealer,
                 clock,
                 path,

@@ -291,7 +291,7 @@ async fn probe(app: &App, plan: &Plan) -> Option<bool> {
 }
 
 /// Writes what is nowhere but in our hands, as soon as the disk takes it.
-async fn persist<T: Send + 'static>(
+pub(in crate::app) async fn persist<T: Send + 'static>(
     app: &App,
     work: impl Fn(&Tx<'_>) -> Result<T> + Clone + Send + 'static,
 ) -> Result<T> {

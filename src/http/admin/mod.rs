@@ -102,6 +102,7 @@ pub fn routes(routes: Routes) -> Routes {
             ],
         )
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
+        .at("/connect/device", [(Method::POST, LINK, web::to(connect::device))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
         .at(

@@ -184,6 +184,8 @@ fn japanese_phrase(why: &Why) -> String {
         Why::KeysChanged => "のファイルが他者によって変更されました。サーバーを再起動してください".to_owned(),
         Why::KeyFile(why) => format!("は変更されませんでした: {why}"),
         Why::ActiveKey => "は有効なキーです。先にローテーションしてください".to_owned(),
+        Why::NoDevices => "デバイス用のエンドポイント(device_url)がありません。リンクで接続してください".to_owned(),
+        Why::ProviderSays(what) => format!("プロバイダに拒否されました: {what}"),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
@@ -251,6 +253,8 @@ mod tests {
             Why::AlreadyOn,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoDevices,
+            Why::ProviderSays("invalid_scope".to_owned()),
             Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];

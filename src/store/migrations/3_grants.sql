@@ -124,6 +124,10 @@ CREATE TABLE device_authorizations (
     expires_at       INTEGER NOT NULL,
     result           TEXT,
     settled_at       INTEGER,
+    blame            TEXT    CONSTRAINT device_authorizations_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    user_code        TEXT    NOT NULL,
+    verification_uri TEXT    NOT NULL,
+    verification_uri_complete TEXT,
     CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
     CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
     CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))
