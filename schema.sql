@@ -6,7 +6,9 @@ CREATE TABLE installation (
     id              INTEGER PRIMARY KEY CONSTRAINT installation_is_one CHECK (id = 1),
     created_at      INTEGER NOT NULL,
     key_id          TEXT    NOT NULL,
-    key_fingerprint BLOB    NOT NULL     -- of the active key; a start with another key is refused
+    key_fingerprint BLOB    NOT NULL,    -- of the active key; a start with another key is refused
+    rotating_at INTEGER,                 -- since when values are being sealed anew with that key; NULL: all of them are
+    restored_at INTEGER                  -- since when this is a backup whose grants nobody has looked at; NULL: it is none
 ) STRICT;
 
 CREATE TABLE users (
@@ -281,6 +283,10 @@ CREATE TABLE device_authorizations (
     expires_at       INTEGER NOT NULL,
     result           TEXT,               -- how it ended: `access_denied`, `expired_token` …
     settled_at       INTEGER,
+    blame            TEXT    CONSTRAINT device_authorizations_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    user_code        TEXT    NOT NULL,   -- what a person enters, and where
+    verification_uri TEXT    NOT NULL,
+    verification_uri_complete TEXT,      -- with the code in it, where the provider has that
     CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
     CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
     CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod routes;
 pub mod security;
 pub mod site;
+mod tar;
 pub mod thingworx;
 pub mod time;
 pub mod tls;

@@ -338,6 +338,11 @@ fn error_sentence(error: &Error) -> String {
             Outage::Uploads => "The server is busy with uploads: try again",
             Outage::Streams => "Too many are listening for changes just now: try again",
             Outage::Forwards => "Too many requests are being passed on just now: try again",
+            Outage::BackupBusy => "A backup is being made just now: try again",
+            Outage::Backup => {
+                "The backup could not be written or read (disk full, or its folder cannot be used); nothing half is left. \
+                 The log and the list of backups say more"
+            }
         }
         .to_owned(),
         Error::NoToken { why, .. } => match why {
@@ -417,6 +422,9 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::Assignment => "assignment",
         Noun::Webhook => "webhook",
         Noun::Delivery => "delivery",
+        Noun::Backup => "backup",
+        Noun::Key => "key",
+        Noun::SealedValue => "sealed value",
         Noun::Path => "path",
     }
 }
@@ -470,6 +478,19 @@ pub fn phrase(why: &Why) -> String {
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
+        Why::KeysElsewhere => {
+            "come from GRANTRY_KEYS or a systemd credential, which cannot be changed from here. There, change \
+             `active` before the present key to `old`, add a line `active NEW-ID KEY` (a key: openssl rand 32 | basenc \
+             --base64url | tr -d =), and start again: everything is sealed anew then"
+                .to_owned()
+        }
+        Why::KeysChanged => {
+            "were changed in the key file by somebody else: restart the server, which looks whether they fit".to_owned()
+        }
+        Why::KeyFile(why) => format!("were not changed: {why}"),
+        Why::ActiveKey => "is the active key: rotate first, then it is an old one".to_owned(),
+        Why::NoDevices => "has no endpoint for devices (device_url): connect by a link".to_owned(),
+        Why::ProviderSays(what) => format!("is refused by the provider: {what}"),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
         Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),

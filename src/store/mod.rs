@@ -2,12 +2,13 @@
 //!
 //! Two ways in, and no third. [`Db::read`] runs a closure on one of a few `query_only` connections, right where it is
 //! called: for point reads of microseconds. ([`Db::scan`] is the same on the blocking pool, for lists, searches and
-//! exports.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
+//! exports, and [`Db::stream`] for those that may be longer than memory.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
 //!
 //! No network call, no hashing and no waiting ever happens inside a closure.
 
 pub mod api_tokens;
 pub mod audit;
+pub mod backup;
 mod changes;
 pub mod client_applications;
 pub mod connect_links;
@@ -31,9 +32,11 @@ pub mod refresh_results;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod sealed;
 pub mod search;
 pub mod second_factors;
 pub mod sessions;
+pub mod stream;
 pub mod users;
 pub mod webhooks;
 mod writer;
@@ -176,6 +179,7 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     scans: Arc<tokio::sync::Semaphore>,
+    streams: Arc<tokio::sync::Semaphore>,
     sealer: Arc<Sealer>,
     clock: Clock,
     path: PathBuf,
@@ -205,7 +209,7 @@ impl Db {
         prepare(&connection).map_err(fail)?;
         quick_check(&connection, &path)?;
         migrate::run(&mut connection, &path, &sealer, clock().0)?;
-        installation::check_key(&connection, &sealer).map_err(fail)??;
+        installation::check_key(&connection, &sealer, clock().0).map_err(fail)??;
         let sealer = Arc::new(sealer);
         let writer = Writer::start(connection, Arc::clone(&sealer), Arc::clone(&clock))
             .map_err(|source| OpenError::Io { path: "the writer thread".to_owned(), source })?;
@@ -216,6 +220,7 @@ impl Db {
                 writer,
                 readers,
                 scans: Arc::new(tokio::sync::Semaphore::new(MOST_READERS - 2)),
+                streams: Arc::new(tokio::sync::Semaphore::new(stream::MOST_STREAMS)),
                 sealer,
                 clock,
                 path,
@@ -335,6 +340,14 @@ pub struct Tx<'a> {
     touched: &'a Touched,
     /// Whether the log is to be written back once this is on the disk.
     write_back: Cell<bool>,
+}
+
+impl Tx<'_> {
+    /// Takes other keys from now on. Should the transaction not come to its end, they stay: whatever is sealed with them
+    /// meanwhile opens with the key file, which has them already.
+    pub fn take_keys(&self, keys: seal::KeyList) -> Result<()> {
+        self.sealer.replace(keys)
+    }
 }
 
 impl<'a> Deref for Tx<'a> {

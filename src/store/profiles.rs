@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 const LIST: Marked = Marked { table: "profiles", key: "id" };
-const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
+pub(super) const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
 
 const SELECT: &str = "SELECT p.id, p.name, p.provider, p.client_id, p.created_by, p.created_at, p.updated_at,
     (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),

@@ -178,6 +178,49 @@ async fn page_marks(http: &reqwest::Client) {
     );
 }
 
+/// A list of 100,000 connections, as it is sent and with a caller who is slow: how much the process grows for it.
+async fn long_lists(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(start(&data, http).await);
+    let db = Connection::open(data.join("grantry.db")).unwrap();
+    db.execute_batch(
+        "INSERT INTO profiles (provider, name, client_id, created_at, updated_at) VALUES ('hubspot', 'P', 'id', 0, 0);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+         INSERT INTO connections (name, provider, profile_id, owner, external_id, created_at, updated_at)
+         SELECT 'connection ' || i, 'hubspot', 1, 'owner ' || i, 'external-' || i, 0, 0 FROM n;",
+    )
+    .unwrap();
+    drop(db);
+    let (server, _) = start(&data, http).await;
+    let highest = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    let list = async |query: &str| {
+        let url = format!("{}/api/connections{query}", server.url);
+        let mut answer = http.get(url).bearer_auth(&server.token).send().await.unwrap();
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            bytes += chunk.len();
+        }
+        bytes as f64 / (1024.0 * 1024.0)
+    };
+    list("?external_id=external-1").await;
+    let before = highest();
+    let begun = Instant::now();
+    let size = list("").await;
+    let took = begun.elapsed().as_secs_f64();
+    let one = highest() - before;
+    join_all((0..6).map(|_| list(""))).await;
+    let six = highest() - before;
+    println!(
+        "list of 100,000, answer : growth    {:7.1} x   ({size:.1} MiB in {took:.2} s : {one:.1} MiB; six at once {six:.1} MiB)",
+        size / one.max(0.1)
+    );
+}
+
 /// Token reads while passwords are being guessed against token reads in peace.
 async fn reads_under_a_flood(http: &reqwest::Client) {
     let dir = tempfile::tempdir().unwrap();
@@ -387,5 +430,14 @@ async fn main() {
     macro_rules! run {
         ($($name:path),*) => { $(if is_wanted(stringify!($name)) { $name(&http).await; })* };
     }
-    run!(start_and_size, grouped_writes, page_marks, reads_under_a_flood, loading_again, searches, due::at_once);
+    run!(
+        start_and_size,
+        grouped_writes,
+        page_marks,
+        long_lists,
+        reads_under_a_flood,
+        loading_again,
+        searches,
+        due::at_once
+    );
 }

@@ -5,7 +5,9 @@
 mod api_tokens;
 mod applications;
 mod audit;
+mod backups;
 pub(in crate::http) mod connect;
+mod doctor;
 mod events;
 mod expiring;
 mod history;
@@ -100,6 +102,7 @@ pub fn routes(routes: Routes) -> Routes {
             ],
         )
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
+        .at("/connect/device", [(Method::POST, LINK, web::to(connect::device))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
         .at(
@@ -139,7 +142,17 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/webhooks/{id}/deliveries", [(Method::GET, ADMIN, web::to(webhooks::list_deliveries))])
         .at("/webhooks/{id}/deliveries/{delivery}/retry", [(Method::POST, ADMIN, web::to(webhooks::retry_delivery))])
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
+        .at("/keys/rotate", [(Method::POST, ADMIN, web::to(keys::rotate))])
+        .at("/keys/rotation", [(Method::GET, ADMIN, web::to(keys::rotation))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
+        .at("/keys/{id}", [(Method::DELETE, ADMIN, web::to(keys::forget))])
+        .at("/backups", [(Method::GET, ADMIN, web::to(backups::list)), (Method::POST, ADMIN, web::to(backups::create))])
+        .at(
+            "/backups/{name}",
+            [(Method::GET, ADMIN, web::to(backups::get)), (Method::DELETE, ADMIN, web::to(backups::delete))],
+        )
+        .at("/backups/{name}/verify", [(Method::POST, ADMIN, web::to(backups::verify))])
+        .at("/doctor", [(Method::GET, ADMIN, web::to(doctor::get))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])
         .at("/connector_template", [(Method::GET, READ, web::to(load::template))])
 }

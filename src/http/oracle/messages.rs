@@ -118,6 +118,8 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
             Outage::Streams => "変更通知の接続が多すぎます。再試行してください。",
             Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
+            Outage::BackupBusy => "バックアップを作成中です。再試行してください。",
+            Outage::Backup => "バックアップを書き込めないか、読み取れません。",
         }
         .to_owned(),
         Error::NoToken { .. } => "この接続のアクセストークンはありません。".to_owned(),
@@ -176,6 +178,14 @@ fn japanese_phrase(why: &Why) -> String {
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
+        Why::KeysElsewhere => {
+            "は、ここから変更できない場所（GRANTRY_KEYSまたはsystemdの資格情報）にあります".to_owned()
+        }
+        Why::KeysChanged => "のファイルが他者によって変更されました。サーバーを再起動してください".to_owned(),
+        Why::KeyFile(why) => format!("は変更されませんでした: {why}"),
+        Why::ActiveKey => "は有効なキーです。先にローテーションしてください".to_owned(),
+        Why::NoDevices => "デバイス用のエンドポイント(device_url)がありません。リンクで接続してください".to_owned(),
+        Why::ProviderSays(what) => format!("プロバイダに拒否されました: {what}"),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
@@ -243,6 +253,8 @@ mod tests {
             Why::AlreadyOn,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoDevices,
+            Why::ProviderSays("invalid_scope".to_owned()),
             Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];

@@ -1,4 +1,6 @@
 -- Grants, the refresh journal, and what stands around them.
+ALTER TABLE installation ADD COLUMN rotating_at INTEGER;
+ALTER TABLE installation ADD COLUMN restored_at INTEGER;
 ALTER TABLE api_tokens ADD COLUMN connections  TEXT;
 ALTER TABLE api_tokens ADD COLUMN owner        TEXT;
 ALTER TABLE sessions ADD COLUMN address TEXT;
@@ -122,6 +124,10 @@ CREATE TABLE device_authorizations (
     expires_at       INTEGER NOT NULL,
     result           TEXT,
     settled_at       INTEGER,
+    blame            TEXT    CONSTRAINT device_authorizations_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    user_code        TEXT    NOT NULL,
+    verification_uri TEXT    NOT NULL,
+    verification_uri_complete TEXT,
     CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
     CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
     CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))
