@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
+use super::{assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
 #[tokio::test]
@@ -72,10 +72,12 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended() {
         .until("document.querySelector('[data-disconnect]') === null && document.querySelector('dialog') === null")
         .await;
     settled(&browser).await;
+    assert_calm(&browser, &server, &[]).await;
     browser.click("[data-delete]").await;
     browser.click("[data-confirm]").await;
     browser.see("The connection is deleted.").await;
     browser.until("location.hash === '#/connections' && document.querySelectorAll('tbody tr').length === 3").await;
+    assert_calm_but_gone(&browser, &path(0)).await;
     open(&browser, &server, &format!("connections?profile_id={profile}&q=nothing")).await;
     browser.see("Nothing fits").await;
     assert_both_languages(
@@ -88,6 +90,5 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended() {
         ],
     )
     .await;
-    let _ = browser.console().await;
     assert_calm(&browser, &server, &[]).await;
 }

@@ -61,6 +61,14 @@ pub async fn assert_calm(browser: &Browser, server: &Server, expected: &[&str]) 
     }
 }
 
+/// What was on the screen when it was deleted may have been asked for once more on its way out; so far nothing else is on
+/// the console.
+pub async fn assert_calm_but_gone(browser: &Browser, path: &str) {
+    for line in browser.console().await {
+        assert!(line.contains(path) && line.contains("status of 404"), "the console says: {line}");
+    }
+}
+
 /// The view needs no sideways scrolling, from a phone to a wall, and nobody meets a barrier in it, light or dark.
 pub async fn assert_fits(browser: &Browser) {
     settled(browser).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
+use super::{assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, practice::Practice, profile_body};
 
 #[tokio::test]
@@ -90,10 +90,12 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.click("[data-confirm]").await;
     browser.see("Unassigned.").await;
     browser.until("document.querySelector('[data-unassign]') === null").await;
+    assert_calm(&browser, &server, &["status of 400"]).await;
     browser.click("[data-delete]").await;
     browser.click("[data-confirm]").await;
     browser.see("The profile is deleted.").await;
     browser.until("location.hash === '#/profiles' && document.querySelectorAll('tbody tr').length === 1").await;
+    assert_calm_but_gone(&browser, "/api/custom_oauth_profiles/2").await;
     assert_both_languages(
         &browser,
         &server,
@@ -105,7 +107,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
         ],
     )
     .await;
-    assert_calm(&browser, &server, &["status of 400"]).await;
+    assert_calm(&browser, &server, &[]).await;
 }
 
 #[tokio::test]
