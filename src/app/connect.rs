@@ -51,6 +51,8 @@ const MOST_BROWSERS: u32 = 10;
 const MOST_LINKS: u32 = 10;
 /// A provider has so long for each answer.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// What stands where a secret was.
+const MASK: &str = "[redacted]";
 /// More scopes, or longer ones, nobody asks for.
 const MOST_SCOPES: usize = 100;
 const MOST_SCOPE: usize = 255;
@@ -353,12 +355,20 @@ impl App {
         let landed = |outcome| Landing { outcome, return_url: link.return_url.clone() };
         let redirect_uri = self.redirect_uri(callback);
         let text = |name: &str| back.parameters.get(name).map(|value| value.expose().to_owned());
+        let entry = registration.provider.entry();
+        let code_param = entry.code_param.clone().unwrap_or_else(|| "code".to_owned());
+        // Some repeat what they were sent, and what is shown may go on to somebody else (`return_url`).
+        let masked = |text: String| {
+            let secrets = ["state", code_param.as_str()].into_iter().filter_map(|name| back.parameters.get(name));
+            secrets
+                .filter(|secret| !secret.expose().is_empty())
+                .fold(text, |text, secret| text.replace(secret.expose(), MASK))
+        };
         let refused = |error: String, description: Option<String>| Outcome::Refused {
-            error: shown(&error, 64),
-            description: description.map(|text| shown(&text, 300)),
+            error: shown(&masked(error), 64),
+            description: description.map(|text| shown(&masked(text), 300)),
             redirect_uri: redirect_uri.clone(),
         };
-        let entry = registration.provider.entry();
         // RFC 9207: an answer that another server has made is none.
         if !registration.provider.takes_issuer(text("iss").as_deref()) {
             return Ok(landed(refused("wrong_issuer".to_owned(), None)));
@@ -366,7 +376,7 @@ impl App {
         if let Some(error) = text("error") {
             return Ok(landed(refused(error, text("error_description"))));
         }
-        let Some(code) = back.parameters.get(entry.code_param.as_deref().unwrap_or("code")) else {
+        let Some(code) = back.parameters.get(&code_param) else {
             return Ok(landed(refused("no_code".to_owned(), None)));
         };
         let kept = entry.callback_params.iter().filter_map(|name| Some((name.clone(), Value::from(text(name)?))));
@@ -517,6 +527,7 @@ impl App {
     /// connection.
     pub async fn import(&self, caller: &Caller, wish: Wish, grant: ImportedGrant) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
+        check_scopes(wish.scopes.as_deref())?;
         let Some(access) = grant.access else {
             let (mut aim, made) = self.aim_at(caller, wish, GrantType::Imported).await?;
             aim.extra = grant.extra;
