@@ -1,12 +1,14 @@
 //! Who is asking, and what they may do: the one place that makes a [`Caller`] from a credential.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{App, credential::Credential};
 use crate::{
     domain::{
         Error, Rejection, Result, Secret,
         api_token::TokenKind,
+        client_application::ClientApplication,
+        reach::Reach,
         user::{Scope, Scopes, User},
         value::Network,
     },
@@ -50,6 +52,7 @@ pub struct Origin {
 pub struct Caller {
     who: Who,
     scopes: Scopes,
+    reach: Arc<Reach>,
     origin: Origin,
 }
 
@@ -70,6 +73,11 @@ impl Caller {
     /// What the caller may do.
     pub fn scopes(&self) -> Scopes {
         self.scopes
+    }
+
+    /// Which connections there are for the caller.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Where the request comes from.
@@ -116,17 +124,19 @@ impl Caller {
 
     /// The caller that a user is who has just logged in.
     pub(super) fn of_user(user: User, origin: Origin) -> Self {
-        Self { scopes: user.role.scopes(), who: Who::User(user), origin }
+        Self { scopes: user.role.scopes(), who: Who::User(user), reach: Arc::default(), origin }
     }
 
     /// The caller that an application is at the token endpoint.
-    pub(super) fn of_application(id: String, name: String, origin: Origin) -> Self {
-        Self { scopes: Scopes::default(), who: Who::Application { id, name }, origin }
+    pub(super) fn of_application(application: ClientApplication, origin: Origin) -> Self {
+        let ClientApplication { id, name, reach, .. } = application;
+        let who = Who::Application { id, name: name.to_string() };
+        Self { scopes: Scopes::default(), who, reach: Arc::new(reach), origin }
     }
 
     /// Nobody but the machine: first run, and what is done to it.
     pub(super) fn of_machine(origin: Origin) -> Self {
-        Self { scopes: Scopes::ALL, who: Who::Machine, origin }
+        Self { scopes: Scopes::ALL, who: Who::Machine, reach: Arc::default(), origin }
     }
 }
 
@@ -156,7 +166,7 @@ impl App {
                 let found = self.db.read(|read| store::client_applications::find_access_token(read, token.id))?;
                 let found = found.filter(|found| token.is(&found.hash)).ok_or(BAD)?;
                 let who = Who::Application { id: found.application, name: found.name };
-                Ok(Caller { who, scopes: found.scopes, origin })
+                Ok(Caller { who, scopes: found.scopes, reach: Arc::new(found.reach), origin })
             }
             TokenKind::Run if token.is(&self.run) && origin.address.is_loopback() => Ok(Caller::of_machine(origin)),
             _ => Err(BAD),
@@ -183,7 +193,8 @@ impl App {
             self.db.note(move |tx| store::api_tokens::use_now(tx, id));
         }
         let scopes = user.as_ref().map_or(found.scopes, |user| found.scopes.and(user.role.scopes()));
-        Ok(Caller { who: Who::ApiToken { id: found.id, name: found.name.to_string(), user }, scopes, origin })
+        let who = Who::ApiToken { id: found.id, name: found.name.to_string(), user };
+        Ok(Caller { who, scopes, reach: Arc::new(found.reach), origin })
     }
 
     fn by_session(&self, session: &Credential, origin: Origin) -> Result<Caller> {

@@ -17,6 +17,7 @@ use super::{
     audit,
     connections::{choose_profile, of_caller},
     credential::Credential,
+    reach,
     refresh::{self, flight},
     registration::Registration,
 };
@@ -734,6 +735,7 @@ fn aim_in(tx: &Tx<'_>, caller: &Caller, wish: &Wish) -> Result<(Connection, bool
         parent_id: wish.parent_id,
         input: wish.variables.clone(),
     };
+    reach::may_make(tx, caller, &mut draft)?;
     let profile = choose_profile(tx, &draft, customer_id)?;
     if wish.name.is_none() {
         draft.name = profile.name.clone();

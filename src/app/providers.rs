@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{App, access::Caller, audit};
+use super::{App, access::Caller, audit, reach};
 use crate::{
     domain::{
         Error, Noun, Result, Why,
@@ -117,6 +117,7 @@ impl App {
         self.db
             .write(move |tx| {
                 let definition = Definition::new(&entry, Origin::Operator);
+                reach::all_of_provider(tx, &caller, &entry.slug)?;
                 match deed {
                     Deed::Created => store::providers::insert(tx, &entry.slug, &definition.json)?,
                     _ => store::providers::update(tx, &entry.slug, &definition.json)?,
@@ -133,6 +134,7 @@ impl App {
         let (caller, slug) = (caller.clone(), slug.to_owned());
         self.db
             .write(move |tx| {
+                reach::all_of_provider(tx, &caller, &slug)?;
                 store::providers::delete(tx, &slug)?;
                 let uses = store::providers::uses(tx, &slug)?;
                 if uses.count > 0 && !catalogue::built_in().contains_key(&slug) {

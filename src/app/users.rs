@@ -5,6 +5,7 @@ use super::{
     access::{Caller, Origin},
     audit,
     credential::Credential,
+    reach,
 };
 use crate::{
     domain::{
@@ -50,6 +51,7 @@ impl App {
     /// Makes a user.
     pub async fn create_user(&self, caller: &Caller, draft: Draft) -> Result<User> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let hash = self.hasher.hash(&draft.password).await?;
         let caller = caller.clone();
         self.db.write(move |tx| insert(tx, &caller, &draft, &hash)).await
@@ -78,6 +80,7 @@ impl App {
         password: Option<Secret>,
     ) -> Result<User> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         if role.is_none() && password.is_none() {
             return Err(Error::invalid("", Why::NothingToChange));
         }
@@ -137,6 +140,7 @@ impl App {
     /// Makes a one-time link for a new administrator, and when it ends; links that were made before stop working.
     pub async fn make_setup_link(&self, caller: &Caller) -> Result<(String, Timestamp)> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let link = Credential::generate(TokenKind::Setup, 0)?;
         let (hash, caller) = (link.hash(), caller.clone());
         let expires_at = self

@@ -21,6 +21,8 @@ pub enum Deed {
     SecretVerified,
     /// A secret issued.
     SecretIssued,
+    /// A client secret to come put in the place of the one in use.
+    SecretPromoted,
     /// A secret revoked.
     SecretRevoked,
     /// Logged in.
@@ -56,6 +58,7 @@ impl Deed {
             Self::Disconnected => "disconnected",
             Self::SecretVerified => "secret_verified",
             Self::SecretIssued => "secret_issued",
+            Self::SecretPromoted => "secret_promoted",
             Self::SecretRevoked => "secret_revoked",
             Self::LoggedIn => "logged_in",
             Self::LoggedOut => "logged_out",

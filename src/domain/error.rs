@@ -19,6 +19,9 @@ pub enum Error {
     /// The credential is good but lacks this scope.
     #[error("lacks the scope {0}")]
     Forbidden(Scope),
+    /// The credential is good but limited to some connections, and this goes beyond them.
+    #[error("out of reach: {0:?}")]
+    OutOfReach(Beyond),
     /// There is no such thing.
     #[error("{what:?} {key:?} does not exist")]
     NotFound {
@@ -86,6 +89,17 @@ impl From<NotPassed> for Error {
     fn from(why: NotPassed) -> Self {
         Self::NotPassed(why)
     }
+}
+
+/// What goes beyond the reach of a credential that is limited to some connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// A new connection, where it is limited to those that it names.
+    NewConnection,
+    /// Handing out a wider reach than its own.
+    Wider,
+    /// Something that connections out of its reach depend on.
+    Others,
 }
 
 /// A kind of thing that can be missing, taken or in use.
@@ -213,6 +227,8 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// There is no client secret to come.
+    NoNextSecret,
     /// No server there says of itself what is needed; why not.
     NotDiscovered(String),
 }

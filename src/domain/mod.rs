@@ -15,11 +15,12 @@ pub mod grant;
 pub mod profile;
 pub mod provider;
 pub mod proxy;
+pub mod reach;
 pub mod secret;
 pub mod user;
 pub mod value;
 pub mod webhook;
 
-pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
+pub use error::{Beyond, Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
 pub use secret::Secret;
 pub use value::{Name, Page, Timestamp};

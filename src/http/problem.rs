@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::security::request_id;
-use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
+use crate::domain::{Beyond, Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -89,7 +89,9 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match &self.kind {
             Kind::Domain(error) => match error {
-                Error::Unauthenticated(Rejection::CrossSite) | Error::Forbidden(_) => StatusCode::FORBIDDEN,
+                Error::Unauthenticated(Rejection::CrossSite) | Error::Forbidden(_) | Error::OutOfReach(_) => {
+                    StatusCode::FORBIDDEN
+                }
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::NotFound { .. } => StatusCode::NOT_FOUND,
                 Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
@@ -120,7 +122,7 @@ impl Failure {
         match &self.kind {
             Kind::Domain(error) => match error {
                 Error::Unauthenticated(_) => "unauthenticated",
-                Error::Forbidden(_) => "forbidden",
+                Error::Forbidden(_) | Error::OutOfReach(_) => "forbidden",
                 Error::NotFound { .. } => "not_found",
                 Error::Conflict { .. } => "conflict",
                 Error::InUse { .. } => "in_use",
@@ -286,6 +288,18 @@ fn error_sentence(error: &Error) -> String {
             Rejection::CrossSite => "Forbidden: this request was sent by a page of another site".to_owned(),
         },
         Error::Forbidden(scope) => format!("Unauthorized: this credential lacks {scope}"),
+        Error::OutOfReach(beyond) => match beyond {
+            Beyond::NewConnection => {
+                "Unauthorized: this credential is limited to the connections that it names, and makes no new ones"
+            }
+            Beyond::Wider => {
+                "Unauthorized: this credential is limited to some connections, and hands out no wider reach than its own"
+            }
+            Beyond::Others => {
+                "Unauthorized: this credential is limited to some connections, and others depend on what it would change"
+            }
+        }
+        .to_owned(),
         Error::NotFound { what: Noun::Path, .. } => "Not found".to_owned(),
         Error::NotFound { what, key } => format!("Not found: {} {key} does not exist", noun(*what)),
         Error::Conflict { what, name } => format!("{} {name} exists already", noun(*what)),
@@ -437,6 +451,7 @@ pub fn phrase(why: &Why) -> String {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
+        Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }
 }

@@ -24,6 +24,7 @@ pub mod migrate;
 pub mod pages;
 pub mod profiles;
 pub mod providers;
+mod reach;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;

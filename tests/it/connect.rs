@@ -121,14 +121,10 @@ async fn a_callback_is_taken_from_the_browser_that_began_and_from_no_other() {
 
 #[tokio::test]
 async fn the_other_callback_is_for_profiles_that_are_registered_with_it() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     let (_practice, admin, profile) = practice_with(&server).await;
-    server.stop();
-    let db = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
-    db.execute("UPDATE profiles SET callback = 'flow' WHERE id = ?1", [profile]).unwrap();
-    drop(db);
-    let server = Server::on(server.dir(), &[], &[]).await;
-    let admin = admin.at(&server.url);
+    let path = format!("/api/custom_oauth_profiles/{profile}/registration");
+    admin.put(&path, &json!({"callback": "flow"})).await.expect(200);
     let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
     let mut browser = Browser::new();
     let back = to_the_provider(&mut browser, &link.url, "alice").await;

@@ -11,6 +11,8 @@ mod keys;
 mod load;
 mod provider_check;
 mod providers;
+mod reach;
+mod registration;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
 mod webhooks;
@@ -71,6 +73,14 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
+        .at(
+            "/custom_oauth_profiles/{id}/registration",
+            [
+                (Method::GET, READ, web::to(registration::get)),
+                (Method::PUT, WRITE, web::to(registration::change_registration)),
+            ],
+        )
+        .at("/custom_oauth_profiles/{id}/promote_secret", [(Method::POST, WRITE, web::to(registration::promote))])
         .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])

@@ -92,6 +92,7 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
@@ -164,6 +165,7 @@ fn japanese_phrase(why: &Why) -> String {
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
+        Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
 }
@@ -194,7 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Use, user::Scope};
+    use crate::domain::{Beyond, Use, user::Scope};
 
     /// One of each failure.
     fn failures() -> Vec<Failure> {
@@ -227,6 +229,7 @@ mod tests {
             Why::NotGranted,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
@@ -240,6 +243,7 @@ mod tests {
         }
         errors.extend([
             Error::Forbidden(Scope::ApplicationsWrite),
+            Error::OutOfReach(Beyond::Wider),
             Error::not_found(Noun::ClientApplication, "7"),
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },

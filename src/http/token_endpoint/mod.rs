@@ -79,7 +79,7 @@ pub fn dress(failure: &Failure, _: &Asked) -> HttpResponse {
         Kind::Domain(error) => match error {
             Error::Unauthenticated(_) => "invalid_client",
             // RFC 6750 §3.1, as it is a bearer token that lacks something.
-            Error::Forbidden(_) => "insufficient_scope",
+            Error::Forbidden(_) | Error::OutOfReach(_) => "insufficient_scope",
             Error::TooMany { .. }
             | Error::Unavailable { .. }
             | Error::NoToken { why: NoToken::ProviderUnavailable { .. }, .. } => "temporarily_unavailable",

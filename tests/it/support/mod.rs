@@ -102,7 +102,7 @@ impl Transcript {
             };
             self.hide(&given);
             let value = if given.is_empty() { value.into_owned() } else { value.replace(&given, "given") };
-            text.push_str(&format!("\n{name}: {value}"));
+            text.extend(["\n", name.as_str(), ": ", &value]);
         }
         self.note(text);
     }
