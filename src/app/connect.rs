@@ -199,7 +199,7 @@ pub enum Outcome {
 
 impl App {
     /// The redirect URI of a profile (RFC 6749 §3.1.2): to be registered at its provider, to the letter.
-    fn redirect_uri(&self, callback: Callback) -> String {
+    pub(super) fn redirect_uri(&self, callback: Callback) -> String {
         format!("{}{}", self.settings.public_url, callback.path())
     }
 

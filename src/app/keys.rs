@@ -56,6 +56,8 @@ impl App {
                 bad.extend(inputs.into_iter().map(|id| ("connections".to_owned(), id.to_string())));
                 let webhooks = store::webhooks::unopenable(read)?;
                 bad.extend(webhooks.into_iter().map(|id| ("webhooks".to_owned(), id.to_string())));
+                let factors = store::second_factors::unopenable(read)?;
+                bad.extend(factors.into_iter().map(|id| ("second_factors".to_owned(), id.to_string())));
                 Ok((values, bad))
             })
             .await

@@ -176,10 +176,10 @@ fn granted(scopes: &Value) -> String {
     let words = list(&scopes["scopes"]);
     let mut text = if words.is_empty() { "none".to_owned() } else { words.join(" ") };
     if scopes["connections"].is_array() {
-        text.push_str(&format!(", of the connections {}", list(&scopes["connections"]).join(" ")));
+        text.extend([", of the connections ", &list(&scopes["connections"]).join(" ")]);
     }
     if let Some(owner) = scopes["owner"].as_str() {
-        text.push_str(&format!(", of the owner {owner}"));
+        text.extend([", of the owner ", owner]);
     }
     text
 }

@@ -100,6 +100,8 @@ pub enum Beyond {
     Wider,
     /// Something that connections out of its reach depend on.
     Others,
+    /// What tells of all connections alike.
+    All,
 }
 
 /// A kind of thing that can be missing, taken or in use.
@@ -119,6 +121,10 @@ pub enum Noun {
     ClientApplicationSecret,
     /// A user of Grantry.
     User,
+    /// The second factor of a user.
+    SecondFactor,
+    /// A session of the admin page.
+    Session,
     /// An API token.
     ApiToken,
     /// An assignment of a profile to a customer.
@@ -219,6 +225,10 @@ pub enum Why {
     TooMany(usize),
     /// Not among what was granted.
     NotGranted,
+    /// A password or code that is not the one, or was used.
+    NotRight,
+    /// On already: it has to go before there can be another.
+    AlreadyOn,
     /// More is wrong than is listed.
     AndMore,
     /// The customer already has another profile of this provider.
@@ -244,6 +254,14 @@ pub enum Rejection {
     InUrl,
     /// A browser sent it from another site.
     CrossSite,
+    /// It is a token's, where the user in person has to come.
+    InPerson,
+    /// A password alone, of a user who has a second factor.
+    SecondFactor,
+    /// The password is right, and the code of the second factor is missing.
+    CodeMissing,
+    /// The password is right, and the code is wrong or was used.
+    CodeWrong,
 }
 
 /// What is out.

@@ -28,6 +28,8 @@ mod reach;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod second_factors;
+pub mod sessions;
 pub mod users;
 pub mod webhooks;
 mod writer;

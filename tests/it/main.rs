@@ -7,6 +7,7 @@ mod support;
 
 mod access;
 mod application_credentials;
+mod audit;
 mod browser;
 mod cli;
 mod cli_users;
@@ -38,6 +39,9 @@ mod reach;
 mod readme;
 mod refresh;
 mod registration;
+mod second_factor;
+mod sessions;
+mod settings;
 mod simulator;
 mod site;
 mod tls;

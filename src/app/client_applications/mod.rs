@@ -12,6 +12,7 @@ use super::{
     App,
     access::{Caller, Origin},
     audit,
+    audit::note_hourly,
     credential::{Credential, hex},
     reach,
 };
@@ -293,15 +294,15 @@ impl App {
     }
 
     /// Client credentials grant (RFC 6749 §4.4): an access token for id and secret. `scope` as in the request; none
-    /// asks for all that is granted. `address` is where the request comes from: guessing from there is slowed.
+    /// asks for all that is granted. Guessing from where the request comes from is slowed.
     pub async fn issue_access_token(
         &self,
         client_id: &str,
         secret: &Secret,
         scope: Option<&str>,
-        address: IpAddr,
+        origin: Origin,
     ) -> Result<Issued, Refusal> {
-        let (application, secret_id) = self.authenticate_application(client_id, secret, address).await?;
+        let (application, secret_id) = self.authenticate_application(client_id, secret, origin.address).await?;
         let wanted = match scope.map(str::trim).filter(|scope| !scope.is_empty()) {
             None => None,
             Some(scope) => Some(Scopes::parse(scope).map_err(Refusal::InvalidScope)?),
@@ -324,6 +325,9 @@ impl App {
                 };
                 let token = Credential::generate(TokenKind::Access, id)?;
                 store::client_applications::set_access_token_hash(tx, id, &token.hash())?;
+                let detail = json!({"scopes": scopes.to_string(), "secret": secret_id});
+                let (id, caller) = (now.id.clone(), Caller::of_application(now, origin));
+                note_hourly(tx, &caller, Deed::TokenIssued, "client_application", &id, &detail)?;
                 Ok(Ok(Issued { token: token.text().clone(), scopes, expires_in: life }))
             })
             .await?
@@ -358,6 +362,8 @@ impl App {
                 if let Some(found) = found.filter(|found| token.is(&found.hash) && may_see(&asker, &found.application))
                 {
                     store::client_applications::delete_access_token(tx, found.id)?;
+                    let noun = "client_application";
+                    note_hourly(tx, &asker, Deed::TokenRevoked, noun, &found.application, &json!({}))?;
                 }
                 Ok(())
             })

@@ -89,6 +89,12 @@ fn error_in_japanese(error: &Error) -> String {
             Rejection::Bad => "認証できません。資格証明が不明であるか、期限切れであるか、取り消されています。",
             Rejection::InUrl => "URLの資格証明はログに残ります。appKeyヘッダーで送信してください。",
             Rejection::CrossSite => "このリクエストは別のサイトのページから送信されました。",
+            Rejection::InPerson => "この操作はユーザー本人だけが実行できます。",
+            Rejection::SecondFactor => {
+                "このユーザーには2要素認証が設定されているため、パスワードだけでは認証できません。プログラムではAPIトークンを使用してください。"
+            }
+            Rejection::CodeMissing => "2要素認証のコードが必要です。",
+            Rejection::CodeWrong => "コードが正しくないか、使用済みです。",
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
@@ -161,6 +167,8 @@ fn japanese_phrase(why: &Why) -> String {
         Why::NothingToChange => "変更するものがありません".to_owned(),
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
         Why::NotGranted => "付与されていません".to_owned(),
+        Why::NotRight => "正しくありません".to_owned(),
+        Why::AlreadyOn => "すでに有効です。先に解除してください".to_owned(),
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
@@ -227,13 +235,24 @@ mod tests {
             Why::NothingToChange,
             Why::TooMany(2),
             Why::NotGranted,
+            Why::NotRight,
+            Why::AlreadyOn,
             Why::AndMore,
             Why::OtherAssigned,
             Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
-        for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {
+        for rejection in [
+            Rejection::Missing,
+            Rejection::Bad,
+            Rejection::InUrl,
+            Rejection::CrossSite,
+            Rejection::InPerson,
+            Rejection::SecondFactor,
+            Rejection::CodeMissing,
+            Rejection::CodeWrong,
+        ] {
             errors.push(Error::Unauthenticated(rejection));
         }
         for outage in
