@@ -165,7 +165,7 @@ function frame() {
     h("div", { class: "who" },
       h("p", {}, name(user.name), h("span", { class: "faint" }, word(`role.${user.role}`, user.role))),
       h("div", { class: "switches" }, buttons.languages(), buttons.themes()),
-      h("button", { type: "button", class: "small", "data-logout": true, onclick: logOut }, icon("out"), t("logout")),
+      h("button", { type: "button", class: "small", "data-logout": true, onclick: logOut }, icon("out"), t("login.out")),
     ),
   );
 }
@@ -250,9 +250,10 @@ async function build({ anew = false }) {
   }
   const found = VIEWS.find((one) => one.name === route);
   if (found && (!found.admin || user.role === "admin")) {
-    if (!anew && view.dataset.view === route && view.update && (await view.update({ rest, query })) !== false) return null;
+    if (!anew && view.dataset.view === route && view.lang === language() && view.update && (await view.update({ rest, query })) !== false) return null;
     const next = await (await loaded(found)).view({ rest, query });
     next.dataset.view = route;
+    next.lang = language();
     return next;
   }
   return h("main", {},

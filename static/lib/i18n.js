@@ -1,4 +1,5 @@
-// The page's words: one table for each language, and the same keys in each (a test compares them).
+// The page's words: one table for each language, by view, and the same keys in each (a test compares them). `profiles.title`
+// is `title` among those of `profiles`.
 
 import en from "../lang/en.js";
 import ja from "../lang/ja.js";
@@ -39,12 +40,17 @@ export function speak(language) {
   try { localStorage.setItem(KEPT, language); } catch { /* A browser that keeps nothing: until the page is closed. */ }
 }
 
+function find(key) {
+  const dot = key.indexOf(".");
+  return TABLES[current][key.slice(0, dot)]?.[key.slice(dot + 1)];
+}
+
 /**
  * The text of a key. `{name}` becomes the value given, a number as it is written here; `{n|item|items}` is the first word
  * where the value is 1, and the second where not.
  */
 export function t(key, values = {}) {
-  const text = TABLES[current][key];
+  const text = find(key);
   // The tests let no word on the console pass.
   if (text === undefined) console.error(`no words for ${key}`);
   return fill(text ?? key, values);
@@ -64,7 +70,7 @@ function fill(text, values) {
  * it. Keys are put together from a family and a value, in a template, which a test takes as a use of all of that family.
  */
 export function word(key, value) {
-  return key in TABLES[current] ? t(key) : String(value ?? "");
+  return find(key) === undefined ? String(value ?? "") : t(key);
 }
 
 /** What the server finds wrong with a field, as it says it in English, and the key of the same in the tables. */

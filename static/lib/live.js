@@ -19,7 +19,7 @@ let hiddenAt = null;
  * `audit`.
  */
 export function watch(nouns, element, listener) {
-  watchers.add({ nouns: new Set(nouns), element, listener, seen: false });
+  watchers.add({ nouns: new Set(nouns), element, listener, seen: false, since: Date.now() });
 }
 
 function tell(nouns) {
@@ -27,7 +27,7 @@ function tell(nouns) {
     watcher.seen ||= watcher.element.isConnected;
     if (!watcher.element.isConnected) {
       // One that was never shown may be about to be.
-      if (watcher.seen) watchers.delete(watcher);
+      if (watcher.seen || Date.now() - watcher.since > AWAY) watchers.delete(watcher);
     } else if (nouns === null || [...nouns].some((noun) => watcher.nouns.has(noun))) {
       watcher.listener();
     }

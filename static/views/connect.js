@@ -67,7 +67,8 @@ async function begin(profile, known) {
     more: h("a", { class: "button", href: known ? to("connections", known.id) : to("connect") }, t("dialog.cancel")),
     fields: [
       { name: "way", kind: "choice", label: t("connect.way"), value: ways[0], choices: ways.map((value) => ({ value, label: t(`connect.way_${value}`), hint: t(`connect.way_${value}_hint`) })) },
-      ...variableFields(provider),
+      known && provider.variables && h("p", { class: "faint" }, t("connect.variables_kept")),
+      ...variableFields(provider, { known: known !== null }),
       { name: "scopes", kind: "area", rows: 3, mono: true, required: false, label: t("connect.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
       { name: "refresh_token", kind: "secret", label: t("connect.refresh_token"), when: is("import") },
       { name: "access_token", kind: "secret", required: false, label: t("connect.access_token"), hint: t("connect.access_token_hint"), when: is("import") },

@@ -19,7 +19,7 @@ export async function connection({ id }) {
   const events = history(path);
   return h("main", {}, block({
     nouns: ["connections"], first, load,
-    draw: (now, again) => { events.again?.(); return draw({ connection: now, profile, path, events, again }); },
+    draw: (now, again) => draw({ connection: now, profile, path, events, again: () => Promise.all([again(), events.again()]) }),
   }));
 }
 
@@ -29,7 +29,11 @@ function draw({ connection, profile, path, events, again }) {
   const revoked = connection.revocations ?? [];
   return [
     head(name(connection.name), [connection.provider, " · ", t("connections.number", { id: String(connection.id) })], may && [
-      grant?.refreshable && action(t("connections.refresh"), async () => { await call("POST", `${path}/refresh`); say(t("connections.refreshed")); await again(); }, { "data-refresh": true, "data-key": "refresh" }),
+      grant?.refreshable && action(t("connections.refresh"), async () => {
+        // Whatever comes of it, there is something new to see.
+        try { await call("POST", `${path}/refresh`); } finally { await again(); }
+        say(t("connections.refreshed"));
+      }, { "data-refresh": true, "data-key": "refresh" }),
       h("a", { class: "button", href: to("connect", { connection_id: connection.id }) }, icon("connections"), t(grant ? "connections.reconnect" : "connections.connect")),
       h("button", { type: "button", "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
       grant && h("button", { type: "button", class: "danger", "data-disconnect": true, "data-key": "disconnect", onclick: () => disconnect({ connection, path, again }) }, t("connections.disconnect")),
@@ -71,13 +75,14 @@ function draw({ connection, profile, path, events, again }) {
 function verdict(connection) {
   const state = stateOf(connection);
   const grant = connection.grant;
-  const code = state === "lost" ? connection.connection_lost_reason : grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
+  const code = grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
+  const words = state === "lost" ? connection.connection_lost_reason : code;
   const since = { lost: connection.connection_lost_at, uncertain: grant?.uncertain_since }[state];
   const tone = state === "ok" ? "good" : state === "never" ? "" : state === "lost" || state === "app" ? "bad" : "warn";
   return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
     h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
     h("p", {}, t(`state.${state}_text`)),
-    state !== "ok" && state !== "never" && code && h("p", { class: "faint" }, t("connections.said"), " ", h("code", {}, plain(code)), " ", reason(code) !== code && `(${reason(code)})`),
+    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
     mayWrite() && todo(state, connection),
   );
 }

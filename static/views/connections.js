@@ -35,7 +35,9 @@ export function view({ rest, query }) {
 /** Why, in a few words, where something is wrong. */
 function why(item) {
   const state = stateOf(item);
-  const code = state === "lost" ? item.connection_lost_reason : state !== "ok" && state !== "never" && item.last_refresh?.ok === false ? item.last_refresh.result : null;
+  // The code where there is one: the sentence stands where the connection is at home.
+  const code = state === "lost" ? item.last_refresh?.result ?? item.connection_lost_reason
+    : state !== "ok" && state !== "never" && item.last_refresh?.ok === false ? item.last_refresh.result : null;
   return code ? h("small", {}, reason(code)) : null;
 }
 

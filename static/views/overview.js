@@ -31,7 +31,7 @@ function draw(found) {
       title: t("overview.refreshes"), days: found.refreshes,
       series: [{ key: "ok", label: t("overview.ok"), tone: "good" }, { key: "failed", label: t("overview.failed"), tone: "bad" }],
     })),
-    h("p", { class: "faint" }, found.last_backup_at ? [t("overview.last_backup"), " ", ago(found.last_backup_at)] : t("overview.no_backup")),
+    found.last_backup_at && h("p", { class: "faint" }, t("overview.last_backup"), " ", ago(found.last_backup_at)),
   ];
 }
 

@@ -56,7 +56,7 @@ function registered({ profile, registration, provider, path, may, again }) {
       [t("profiles.client_id"), copyable(profile.data.client_id, t("profiles.client_id"))],
       [t("profiles.redirect_uri"), [copyable(registration.redirect_uri, t("profiles.redirect_uri")), h("small", {}, t("profiles.redirect_uri_text"))]],
       registration.takes_token && [t("profiles.token"), registration.has_token ? badge(t("profiles.token_there"), "good") : badge(t("profiles.token_missing"), "warn")],
-      registration.parameters?.length > 0 && [t("profiles.parameters"), registration.parameters.join(", ")],
+      registration.parameters?.length > 0 && [t("profiles.parameters"), registration.parameters.map((one) => one.name ?? one).join(", ")],
       provider?.docs && [t("profiles.docs_title"), outside(provider.docs, t("profiles.docs"))],
       [t("profiles.created"), ago(profile.created_at)],
       [t("profiles.updated"), ago(profile.updated_at)],
@@ -132,7 +132,7 @@ async function setNext({ path, again, there }) {
 
 /** Tries it at the provider; asks for the provider's variables where there are any. */
 async function check({ path, provider, checked }) {
-  const fields = variableFields(provider, {}, { required: false });
+  const fields = variableFields(provider, { known: true });
   const run = async (variables) => {
     swap(checked, h("p", { class: "note" }, t("check.running")));
     try {

@@ -4,12 +4,12 @@ import { t } from "../lib/i18n.js";
 
 const PREFIX = "variable_";
 
-/** The fields; `given`: what is known already. */
-export function variableFields(provider, given = {}, { required = true } = {}) {
+/** The fields. `known`: something has values for them already, which count where all are left empty. */
+export function variableFields(provider, { known = false } = {}) {
   return Object.entries(provider?.variables ?? {}).map(([key, variable]) => ({
     name: `${PREFIX}${key}`, path: `variables.${key}`, label: variable.title, mono: true,
     hint: [variable.help, variable.prefix || variable.suffix ? ` ${t("variables.form", { form: `${variable.prefix ?? ""}…${variable.suffix ?? ""}` })}` : ""].join(""),
-    value: given[key] ?? variable.default, required: required && variable.default === undefined,
+    value: known ? "" : variable.default, required: !known && variable.default === undefined,
   }));
 }
 

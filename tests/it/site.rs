@@ -295,10 +295,15 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
     }
 }
 
-/// A table of the page's words: `export default {…};` around plain JSON.
+/// A table of the page's words: `export default {…};` around plain JSON, by view; here `view.word`.
 fn words(text: &str) -> BTreeMap<String, String> {
     let json = text.trim().strip_prefix("export default ").and_then(|text| text.strip_suffix(';'));
-    serde_json::from_str(json.expect("plain JSON inside")).unwrap()
+    let views: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(json.expect("plain JSON inside")).unwrap();
+    let words = |(view, words): (String, BTreeMap<String, String>)| {
+        words.into_iter().map(move |(word, text)| (format!("{view}.{word}"), text))
+    };
+    views.into_iter().flat_map(words).collect()
 }
 
 #[test]

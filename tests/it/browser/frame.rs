@@ -183,7 +183,7 @@ async fn the_embedded_files_are_small() {
         assert_eq!(answer.status, 200, "{path}");
         bytes += answer.body.len();
         let base = url::Url::parse(&format!("http://page/{path}")).unwrap();
-        for found in import.captures_iter(answer.text()) {
+        for found in import.captures_iter(&answer.text()) {
             todo.push(base.join(&found[1]).unwrap().path().trim_start_matches('/').to_owned());
         }
     }

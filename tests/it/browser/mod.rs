@@ -33,9 +33,14 @@ pub async fn open(browser: &Browser, server: &Server, route: &str) {
     settled(browser).await;
 }
 
-/// Waits until nothing is on its way any more.
+/// Waits until nothing is on its way any more, but what waits for somebody to answer a dialog.
 pub async fn settled(browser: &Browser) {
-    browser.until("document.querySelector('main h1') && !document.querySelector('[aria-busy]')").await;
+    browser
+        .until(
+            "document.querySelector('main h1') && (document.querySelector('dialog[open]') || \
+             !document.querySelector('[aria-busy]'))",
+        )
+        .await;
 }
 
 /// Nothing on the console but these: a browser writes down each refused request by itself.
