@@ -1,6 +1,7 @@
 // Forms: a label for each field, what is wrong beside the field it is wrong with, and one place for the rest.
 
 import { Lost, Refusal } from "./api.js";
+import { documentControl } from "./document.js";
 import { h, id as fresh, swap } from "./dom.js";
 import { fault, said, t } from "./i18n.js";
 
@@ -109,6 +110,8 @@ const KINDS = {
       set: (pairs) => { swap(rows); for (const [key, value] of Object.entries(pairs ?? {})) add(key, String(value)); },
     };
   },
+  /** A JSON document: see `document.js`. */
+  document: documentControl,
   /** A file, chosen or dropped: its value is a File, or nothing. */
   file(spec, about) {
     const input = h("input", { ...about, type: "file", accept: spec.accept });
@@ -173,8 +176,9 @@ function field(spec) {
     hint && h("span", { class: "hint", id: `${id}-hint` }, hint),
     wrong,
   );
-  const mark = (phrases) => {
-    wrong.textContent = phrases.map(fault).join(" ");
+  const mark = (phrases, pairs) => {
+    wrong.textContent = control.show && pairs ? t("document.faults", { n: pairs.length }) : phrases.map(fault).join(" ");
+    if (pairs) control.show?.(pairs.map(([path, phrase]) => [path, fault(phrase)]));
     for (const input of control.element.matches("input, select, textarea") ? [control.element] : [control.input]) {
       if (phrases.length > 0) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
@@ -184,20 +188,22 @@ function field(spec) {
   element.addEventListener("change", () => mark([]));
   control.set(spec.value ?? (kind === "select" ? spec.choices[0]?.value ?? "" : ""));
   const blank = () => {
+    if (control.blank) return control.blank();
     const value = control.value();
     return value === null || value === undefined || (typeof value === "string" && value.trim() === "") || (Array.isArray(value) && value.length === 0);
   };
   return {
     name, element, mark, input: control.input, value: control.value, set: control.set, when: spec.when,
     needs: () => required && kind !== "checkbox" && kind !== "pairs" && blank(),
-    all: path === "*",
+    all: path === "*", listed: control.show !== undefined,
     owns: (error) => path === "*" || error === path || error.startsWith(`${path}.`) || error.startsWith(`${path}[`),
     wrong: () => wrong.textContent !== "",
   };
 }
 
 /**
- * A form. `submit(values)` does the work; when it throws a Refusal, what is wrong is shown. `explain(error)` may answer a
+ * A form. `submit(values)` does the work, and answers `false` where what is typed is not done with; when it throws a Refusal,
+ * what is wrong is shown. `explain(error)` may answer a
  * sentence of the view's own for a failure. `more`: what stands beside the button, such as a link to leave. Fields may be
  * elements, which stand between the others.
  *
@@ -220,7 +226,10 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
   const refuse = (error) => {
     const errors = error instanceof Refusal ? error.errors : {};
     const paths = Object.keys(errors);
-    for (const part of parts) part.mark(paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path].map((phrase) => (part.all ? `${path}: ${fault(phrase)}` : phrase))));
+    for (const part of parts) {
+      const pairs = paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path].map((phrase) => [path, phrase]));
+      part.mark(pairs.map(([path, phrase]) => (part.all ? `${path}: ${fault(phrase)}` : phrase)), part.listed && pairs.length > 0 ? pairs : null);
+    }
     const first = parts.find((part) => part.wrong());
     const placed = paths.length > 0 && paths.every((path) => parts.some((part) => there(part) && part.owns(path)));
     const rest = paths.filter((path) => !parts.some((part) => there(part) && part.owns(path)));
@@ -251,8 +260,8 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
       button.disabled = true;
       element.setAttribute("aria-busy", "true");
       try {
-        await submit(Object.fromEntries(parts.filter(there).map((part) => [part.name, part.value()])));
-        delete element.dataset.dirty;
+        const sent = await submit(Object.fromEntries(parts.filter(there).map((part) => [part.name, part.value()])));
+        if (sent !== false) delete element.dataset.dirty;
       } catch (error) {
         refuse(error);
       } finally {

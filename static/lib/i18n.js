@@ -157,6 +157,13 @@ export function number(value) {
   return new Intl.NumberFormat(current).format(value);
 }
 
+/** Bytes as people write them here. */
+export function size(bytes) {
+  const step = bytes < 1000 ? 0 : bytes < 1e6 ? 1 : bytes < 1e9 ? 2 : 3;
+  const unit = ["byte", "kilobyte", "megabyte", "gigabyte"][step];
+  return new Intl.NumberFormat(current, { style: "unit", unit, unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
+}
+
 /** Several things in a row: "a, b and c". */
 export function several(items) {
   return new Intl.ListFormat(current).format(items);
