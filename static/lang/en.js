@@ -147,7 +147,10 @@ export default {
 "last_admin": "This is the last administrator: one must stay.",
 "other_assigned": "This customer has another profile of that provider already.",
 "other_account": "Another account was connected here before.",
-"form": "This has to be {form}."
+"form": "This has to be {form}.",
+"placeholder": "This is a placeholder: put the real value here.",
+"json": "No JSON, at column {column} of line {line}: {what}",
+"not_right": "This is not right."
 },
 "state": {
 "wrong": "Needs attention",
@@ -629,7 +632,7 @@ export default {
 "drop": "Or drop it here, or paste its text.",
 "large": "it is too long to be shown",
 "line": "Line {n}",
-"faults": "{n} {n|fault|faults}; the lines are below."
+"faults": "{n} {n|fault|faults}, each with its line."
 },
 "load": {
 "title": "Load",
@@ -753,9 +756,9 @@ export default {
 "factor_text": "The password alone is enough then, until this user sets up another one.",
 "link": "Make a setup link",
 "link_text": "Whoever opens it first becomes an administrator. It works once, until {time}.",
-"change_role": "Role",
+"change_role": "Set the role",
 "role_text": "It counts from the next request on.",
-"set_password": "Password",
+"set_password": "Set a password",
 "password_text": "All sessions of this user end.",
 "delete_text": "This user cannot log in any more, and the user's sessions and API tokens end."
 },

@@ -128,11 +128,11 @@ export function documentControl(spec, about) {
     value: () => ({ text: input.value, file }),
     set: (value) => show(value?.text ?? "", value?.file ?? null),
     blank: () => file === null && input.value.trim() === "",
-    /** `faults`: `[path, phrase]`; what is wrong stands below, and leads to its line. */
+    /** `faults`: `[path, phrase, as the server says it]`; what is wrong stands below, and leads to its line. */
     show: async (faults) => {
       const text = editor.hidden ? await file.text() : input.value;
       const found = lines(text, spec.root ?? "");
-      const placed = faults.map(([path, phrase]) => ({ path, phrase, line: Number(SAID.exec(phrase)?.[1]) || lineOf(found, path) }));
+      const placed = faults.map(([path, phrase, said]) => ({ path, phrase, line: Number(SAID.exec(said)?.[1]) || lineOf(found, path) }));
       placed.sort((a, b) => a.line - b.line);
       bad = new Set(placed.map((one) => one.line));
       swap(list, placed.map(({ path, phrase, line }) => h("li", {},

@@ -178,7 +178,7 @@ function field(spec) {
   );
   const mark = (phrases, pairs) => {
     wrong.textContent = control.show && pairs ? t("document.faults", { n: pairs.length }) : phrases.map(fault).join(" ");
-    if (pairs) control.show?.(pairs.map(([path, phrase]) => [path, fault(phrase)]));
+    if (pairs) control.show?.(pairs.map(([path, phrase]) => [path, fault(phrase), phrase]));
     for (const input of control.element.matches("input, select, textarea") ? [control.element] : [control.input]) {
       if (phrases.length > 0) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");

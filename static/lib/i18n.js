@@ -91,6 +91,9 @@ const FAULTS = [
   [/^is the last administrator's, and one must stay$/, "fault.last_admin"],
   [/^this customer already has another profile of that provider$/, "fault.other_assigned"],
   [/^had another account before/, "fault.other_account"],
+  [/^is a placeholder/, "fault.placeholder"],
+  [/^malformed JSON at line (?<line>\d+), column (?<column>\d+): (?<what>.+)$/, "fault.json"],
+  [/^is not right$/, "fault.not_right"],
   [/^must be (?<form>.+)$/, "fault.form"],
 ];
 

@@ -6,10 +6,15 @@ import { h, name } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t, word } from "../lib/i18n.js";
 import { action, ago, badge, block, card, copyable, head, say } from "../lib/parts.js";
-import { become } from "../lib/session.js";
+import { become, who } from "../lib/session.js";
 import { qr } from "../lib/qr.js";
 
 const FACTOR = "/api/users/me/second_factor";
+
+/** Whose password it is, for what keeps passwords. */
+function username() {
+  return h("input", { type: "text", hidden: true, readonly: true, autocomplete: "username", value: who().name });
+}
 
 export async function view() {
   const load = () => call("GET", "/session");
@@ -62,7 +67,7 @@ async function begin(again) {
 async function remove(again) {
   const done = await ask({
     title: t("users.factor_remove"), lead: t("account.factor_remove_text"), label: t("users.factor_remove"), danger: true,
-    fields: [{ name: "password", kind: "password", label: t("login.password"), autocomplete: "current-password" }],
+    fields: [username(), { name: "password", kind: "password", label: t("login.password"), autocomplete: "current-password" }],
     submit: (values) => call("DELETE", FACTOR, values),
   });
   if (done) { say(t("profiles.saved")); again(); }
@@ -72,6 +77,7 @@ function changePassword(sessions) {
   const element = form({
     label: t("account.password_change"),
     fields: [
+      username(),
       { name: "old", path: "old_password", kind: "password", label: t("account.password_old"), autocomplete: "current-password" },
       { name: "password", kind: "password", label: t("account.password_new"), autocomplete: "new-password", hint: t("setup.password_hint") },
     ],

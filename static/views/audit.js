@@ -41,8 +41,7 @@ export function view({ query }) {
 function thing({ noun, noun_id: id, deed }) {
   const [view, own] = VIEWS[noun] ?? [];
   const gone = deed === "deleted" || id === "0";
-  return [word(`noun.${noun}`, noun), " ", view && own && !gone ? h("a", { class: "quiet", href: to(view, id) }, plain(id)) : plain(id),
-    h("small", {}, h("a", { href: to("audit", { noun, noun_id: id }) }, t("audit.only_this")))];
+  return [h("a", { class: "quiet", href: to("audit", { noun, noun_id: id }) }, word(`noun.${noun}`, noun)), id !== "0" && [" ", view && own && !gone ? h("a", { href: to(view, id) }, plain(id)) : plain(id)]];
 }
 
 function details(detail) {

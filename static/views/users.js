@@ -52,7 +52,7 @@ function doings(user, users) {
   const title = (key) => [t(key), ": ", name(user.name)];
   return [
     button("role", t("users.change_role"), () => ask({ title: title("users.change_role"), lead: t("users.role_text"), label: t("profiles.save"), fields: [role(user.role)], submit: (values) => call("PUT", path, values) })),
-    button("password", t("users.set_password"), () => ask({ title: title("users.set_password"), lead: t("users.password_text"), label: t("profiles.save"), fields: [password()], submit: (values) => call("PUT", path, values) })),
+    button("password", t("users.set_password"), () => ask({ title: title("users.set_password"), lead: t("users.password_text"), label: t("profiles.save"), fields: [h("input", { type: "text", hidden: true, readonly: true, autocomplete: "username", value: user.name }), password()], submit: (values) => call("PUT", path, values) })),
     user.second_factor && button("factor", t("users.factor_remove"), () => confirm({ title: title("users.factor_remove"), text: t("users.factor_text"), label: t("users.factor_remove"), act: () => call("DELETE", `${path}/second_factor`) }), true),
     button("delete", t("profiles.delete"), () => confirm({ title: title("profiles.delete"), text: t("users.delete_text"), label: t("profiles.delete"), act: () => call("DELETE", path) }), true),
   ];
