@@ -136,11 +136,12 @@ impl App {
         let hasher = Hasher::start(workers)?;
         let housekeeper = Housekeeper::start(db.clone())?;
         let worker = Worker::new()?;
+        let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
             hasher,
             engine: Engine::new(settings.allow_private),
             housekeeper,
-            refresher: Refresher::default(),
+            refresher,
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
@@ -177,6 +178,8 @@ impl App {
             tracing::warn!(%error, "the last hand-outs were not counted");
         }
         self.housekeeper.stop();
+        // Whoever still holds the database when the process ends keeps nothing in the log that is not in the file.
+        self.db.write_back().await;
     }
 
     /// Looks after refreshes; answers when to look again at the latest.

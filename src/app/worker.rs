@@ -152,7 +152,7 @@ impl Shared {
     /// Everything that goes on in the background, each at its own pace: a provider that hangs in one holds up no other.
     async fn rounds(&self, app: &Weak<App>) {
         if let Some(app) = app.upgrade() {
-            app.resume_refreshes().await;
+            app.resume_refreshes();
         }
         let all = async {
             tokio::join!(

@@ -252,6 +252,17 @@ impl Db {
         self.inner.writer.note(f);
     }
 
+    /// Writes the log back into the database file, as far as no reader needs it.
+    pub async fn write_back(&self) {
+        let asked = self.write(|tx| {
+            tx.write_back.set(true);
+            Ok(())
+        });
+        if let Err(error) = asked.await {
+            tracing::warn!(%error, "the log was not written back at the end; the next start does it");
+        }
+    }
+
     /// The clock.
     pub fn clock(&self) -> Clock {
         Arc::clone(&self.inner.clock)
@@ -319,6 +330,8 @@ pub struct Tx<'a> {
     queued: Cell<bool>,
     /// What has changed.
     touched: &'a Touched,
+    /// Whether the log is to be written back once this is on the disk.
+    write_back: Cell<bool>,
 }
 
 impl<'a> Deref for Tx<'a> {

@@ -88,12 +88,7 @@ impl Walk {
     }
 
     /// `also`: whether a row is one that is looked for, though the text stands in none of its columns; they begin at 1.
-    fn hits(
-        &self,
-        read: &Read<'_>,
-        wanted: &Wanted,
-        also: impl Fn(&Row<'_>) -> rusqlite::Result<bool>,
-    ) -> Result<Hits> {
+    fn hits(&self, read: &Read<'_>, wanted: &Wanted, also: impl Fn(&Row<'_>) -> bool) -> Result<Hits> {
         match &wanted.text {
             None => self.hits_by_filter(read, wanted),
             Some(needle) => self.hits_by_text(read, wanted, needle, also),
@@ -129,7 +124,7 @@ impl Walk {
         read: &Read<'_>,
         wanted: &Wanted,
         needle: &Needle,
-        also: impl Fn(&Row<'_>) -> rusqlite::Result<bool>,
+        also: impl Fn(&Row<'_>) -> bool,
     ) -> Result<Hits> {
         let (from, key, texts, condition) = (&self.from, self.key, self.texts, self.condition());
         let order = if self.backwards { "DESC" } else { "ASC" };
@@ -152,9 +147,9 @@ impl Walk {
             let mut is_hit = self.key_is_id && needle.id() == Some(at);
             for column in 1..columns {
                 // Whatever is no text (a number, nothing) is no text that is looked for.
-                is_hit = is_hit || row.get_ref(column)?.as_str().is_ok_and(|text| needle.is_in(text));
+                is_hit = is_hit || row.get_ref(column)?.as_bytes().is_ok_and(|text| needle.is_in(text));
             }
-            if is_hit || also(row)? {
+            if is_hit || also(row) {
                 hits.total += 1;
                 if is_behind && hits.keys.len() <= wanted.limit {
                     hits.keys.push(at);
@@ -189,8 +184,8 @@ impl Hits {
     }
 }
 
-fn nothing(_: &Row<'_>) -> rusqlite::Result<bool> {
-    Ok(false)
+fn nothing(_: &Row<'_>) -> bool {
+    false
 }
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
@@ -288,7 +283,7 @@ pub fn connections(read: &Read<'_>, filter: &ConnectionFilter, wanted: &Wanted) 
     walk.only_if("c.owner = ?", filter.owner.clone());
     filter.state.into_iter().for_each(|state| walk.only(condition(state)));
     let through = wanted.text.as_ref().map(|needle| profiles_with(read, needle)).transpose()?.unwrap_or_default();
-    let hits = walk.hits(read, wanted, |row| Ok(through.contains(&row.get(PROFILE)?)))?;
+    let hits = walk.hits(read, wanted, |row| row.get(PROFILE).is_ok_and(|id| through.contains(&id)))?;
     let mut statement = read.conn.prepare_cached(
         "SELECT c.id, c.name, c.provider, c.profile_id, p.name, c.owner, c.customer_id, u.name, c.external_id,
             c.account_id, c.account_label, c.status, c.lost_at, c.lost_reason, g.blame, g.uncertain_at,
@@ -335,7 +330,7 @@ fn profiles_with(read: &Read<'_>, needle: &Needle) -> Result<HashSet<i64>> {
     let mut found = HashSet::new();
     while let Some(row) = rows.next()? {
         let is_in =
-            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str().is_ok_and(|text| needle.is_in(text)));
+            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes().is_ok_and(|text| needle.is_in(text)));
         if is_in(1)? || is_in(2)? {
             found.insert(row.get(0)?);
         }

@@ -199,16 +199,17 @@ impl Loop {
 
     /// Runs the group in one transaction. Whatever goes wrong with the transaction goes wrong for all of them.
     fn commit(&mut self, group: &mut [Box<dyn Item>]) {
-        let mut queued = false;
+        let (mut queued, mut write_back) = (false, false);
         self.touched.back_to(Topics::default());
         let done = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
             for item in group.iter_mut() {
                 self.connection.execute_batch("SAVEPOINT item")?;
                 let read = Read { conn: &self.connection, sealer: &self.sealer, now: (self.clock)() };
-                let tx = Tx { read, queued: Cell::new(false), touched: &self.touched };
+                let tx = Tx { read, queued: Cell::new(false), write_back: Cell::new(false), touched: &self.touched };
                 let before = self.touched.get();
                 let fine = item.run(&tx);
                 queued |= fine && tx.queued.get();
+                write_back |= fine && tx.write_back.get();
                 if !fine {
                     self.touched.back_to(before);
                 }
@@ -245,7 +246,7 @@ impl Loop {
             // After the commit; where that failed, somebody looks in vain.
             self.queued.notify_one();
         }
-        self.dirty = true;
+        self.dirty = !(write_back && self.checkpoint());
     }
 
     fn rest(&mut self) {

@@ -208,8 +208,7 @@ export default {
 "app_secret_rejected": "App turned down",
 "healed": "Works again",
 "disconnected": "Disconnected",
-"ok": "went well",
-"failed": "failed"
+"ok": "went well"
 },
 "expiring": {
 "client_secret": "Client secret of",
@@ -397,37 +396,6 @@ export default {
 "exchange": "What was sent and what came back",
 "exchange_text": "Secrets and codes are masked."
 },
-"finding": {
-"setting": "A setting is wrong",
-"secret_only_hashed": "The secret is kept as a hash alone",
-"secret_does_not_open": "A sealed value does not open",
-"borrowed_variables": "Variables of a connection were used",
-"token_endpoint": "The token endpoint answers",
-"authorization_endpoint": "The authorization endpoint answers",
-"token_endpoint_unreachable": "The token endpoint cannot be reached",
-"authorization_endpoint_unreachable": "The authorization endpoint cannot be reached",
-"certificate": "A certificate is not accepted",
-"token_endpoint_broken": "The token endpoint answers nothing readable",
-"authorization_endpoint_broken": "The authorization endpoint answers nothing readable",
-"token_endpoint_redirects": "The token endpoint sends us elsewhere",
-"no_token_endpoint": "That is no token endpoint",
-"clock": "Clocks",
-"client_accepted": "Client ID and secret are taken",
-"client_rejected": "Client ID or secret is turned down",
-"client_auth": "They are taken in another way",
-"redirect_uri": "The redirect URI is not known",
-"code_before_client": "The provider looks at the code first",
-"could_not_tell": "Could not tell",
-"tokens_for_a_made_up_code": "The provider gives tokens for anything",
-"codes_not_taken": "No authorization codes are taken",
-"authorization_refused": "The authorization endpoint refuses",
-"authorization_sent_back": "Everybody is sent back at once",
-"discovery": "The provider's metadata agrees",
-"discovery_differs": "The provider's metadata says something else",
-"discovery_failed": "The provider's metadata cannot be used",
-"discovery_offers": "The provider can do more",
-"healed": "It works again"
-},
 "connections": {
 "title": "Connections",
 "lead": "Accounts that are connected, and whether they work.",
@@ -492,7 +460,8 @@ export default {
 "revocations": "Revocations",
 "token_access": "Access token",
 "token_refresh": "Refresh token",
-"revoking": "being ended, {n} {n|try|tries}"
+"revoking": "being ended, {n} {n|try|tries}",
+"not_renewed": "Not refreshed:"
 },
 "connect": {
 "title": "Connect an account",
@@ -587,12 +556,6 @@ export default {
 "refresh_token": "Refresh token",
 "rotates_text": "A new one with each refresh",
 "stays_text": "Stays the same",
-"grace": "May be sent again for",
-"seconds": "{n} seconds",
-"idle": "Unused, it dies",
-"at_most": "It dies in any case",
-"cap": "Grants of one user and app",
-"cap_text": "at most {n}; older ones end",
 "default": "If nothing is said:",
 "definition": "The definition as JSON",
 "definition_hint": "As the README describes it. Every fault is told with its field.",
@@ -608,24 +571,6 @@ export default {
 "scopes_hint": "What is asked for unless somebody says otherwise, with spaces between.",
 "add": "Add",
 "added": "The provider is there now."
-},
-"category": {
-"calendar": "Calendar",
-"chat": "Chat",
-"commerce": "Commerce",
-"crm": "CRM",
-"design": "Design",
-"developer": "Developer tools",
-"files": "Files",
-"finance": "Finance",
-"generic": "Generic",
-"identity": "Identity",
-"industrial": "Industrial",
-"mail": "Mail",
-"marketing": "Marketing",
-"project": "Projects",
-"social": "Social",
-"support": "Support"
 },
 "document": {
 "choose": "Choose a file",
@@ -801,7 +746,6 @@ export default {
 "until": "To",
 "detail": "Details",
 "request": "Request",
-"only_this": "All of this one",
 "csv": "CSV",
 "jsonl": "JSON lines",
 "empty": "Nothing yet",

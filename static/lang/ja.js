@@ -208,8 +208,7 @@ export default {
 "app_secret_rejected": "アプリの拒否",
 "healed": "復旧",
 "disconnected": "切断",
-"ok": "成功",
-"failed": "失敗"
+"ok": "成功"
 },
 "expiring": {
 "client_secret": "クライアントシークレット:",
@@ -397,37 +396,6 @@ export default {
 "exchange": "送受信の内容",
 "exchange_text": "シークレットとコードは伏せてあります。"
 },
-"finding": {
-"setting": "設定の誤り",
-"secret_only_hashed": "シークレットがハッシュとしてのみ保存されている",
-"secret_does_not_open": "暗号化された値を復号できない",
-"borrowed_variables": "既存の接続の変数を使用",
-"token_endpoint": "トークンエンドポイントが応答",
-"authorization_endpoint": "認可エンドポイントが応答",
-"token_endpoint_unreachable": "トークンエンドポイントに到達できない",
-"authorization_endpoint_unreachable": "認可エンドポイントに到達できない",
-"certificate": "証明書が受け付けられない",
-"token_endpoint_broken": "トークンエンドポイントの応答を解釈できない",
-"authorization_endpoint_broken": "認可エンドポイントの応答を解釈できない",
-"token_endpoint_redirects": "トークンエンドポイントが別の場所へ転送する",
-"no_token_endpoint": "トークンエンドポイントではない",
-"clock": "時計",
-"client_accepted": "クライアント ID とシークレットが受け付けられた",
-"client_rejected": "クライアント ID またはシークレットが拒否された",
-"client_auth": "別の認証方式なら受け付けられる",
-"redirect_uri": "リダイレクト URI が登録されていない",
-"code_before_client": "プロバイダーがコードを先に検査する",
-"could_not_tell": "判定不能",
-"tokens_for_a_made_up_code": "架空のコードにトークンが発行された",
-"codes_not_taken": "認可コードが受け付けられない",
-"authorization_refused": "認可エンドポイントが拒否",
-"authorization_sent_back": "認可エンドポイントがすぐに差し戻す",
-"discovery": "プロバイダーのメタデータと一致",
-"discovery_differs": "プロバイダーのメタデータと相違",
-"discovery_failed": "プロバイダーのメタデータを利用できない",
-"discovery_offers": "プロバイダーが追加機能を提供",
-"healed": "復旧した"
-},
 "connections": {
 "title": "接続",
 "lead": "接続済みのアカウントとその状態です。",
@@ -492,7 +460,8 @@ export default {
 "revocations": "取り消し",
 "token_access": "アクセストークン",
 "token_refresh": "リフレッシュトークン",
-"revoking": "取り消し中 (試行 {n} 回)"
+"revoking": "取り消し中 (試行 {n} 回)",
+"not_renewed": "更新できませんでした:"
 },
 "connect": {
 "title": "アカウントを接続",
@@ -587,12 +556,6 @@ export default {
 "refresh_token": "リフレッシュトークン",
 "rotates_text": "更新のたびに新しくなる",
 "stays_text": "変わらない",
-"grace": "再送の猶予",
-"seconds": "{n} 秒",
-"idle": "未使用時の期限",
-"at_most": "最長の期限",
-"cap": "許可数の上限",
-"cap_text": "最大 {n}。古いものから終了",
 "default": "既定値:",
 "definition": "定義 (JSON)",
 "definition_hint": "形式は README を参照してください。誤りは項目名とともに表示されます。",
@@ -608,24 +571,6 @@ export default {
 "scopes_hint": "指定がない場合に要求するスコープを空白区切りで入力します。",
 "add": "追加",
 "added": "プロバイダーを追加しました。"
-},
-"category": {
-"calendar": "カレンダー",
-"chat": "チャット",
-"commerce": "コマース",
-"crm": "CRM",
-"design": "デザイン",
-"developer": "開発者ツール",
-"files": "ファイル",
-"finance": "財務",
-"generic": "汎用",
-"identity": "ID 管理",
-"industrial": "産業",
-"mail": "メール",
-"marketing": "マーケティング",
-"project": "プロジェクト管理",
-"social": "ソーシャル",
-"support": "サポート"
 },
 "document": {
 "choose": "ファイルを選択",
@@ -801,7 +746,6 @@ export default {
 "until": "終了日",
 "detail": "詳細",
 "request": "リクエスト",
-"only_this": "この対象の履歴",
 "csv": "CSV",
 "jsonl": "JSON Lines",
 "empty": "記録はまだありません",

@@ -112,10 +112,10 @@ const sayings = h("div", { class: "sayings", role: "status", "aria-live": "polit
 export function say(text, tone = "good") {
   if (!sayings.isConnected) document.body.append(sayings);
   const line = h("div", { class: `saying ${tone}` }, h("span", {}, text),
-    h("button", { type: "button", class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
-  if (sayings.children.length > 2) sayings.firstChild.remove();
+    tone !== "good" && h("button", { type: "button", class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
+  for (const older of sayings.querySelectorAll(".good")) older.remove();
   sayings.append(line);
-  if (tone === "good") setTimeout(() => line.remove(), 6000);
+  if (tone === "good") setTimeout(() => line.remove(), 5000);
 }
 
 /**

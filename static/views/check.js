@@ -1,7 +1,7 @@
 // What a check of a profile found, for people: the verdict first, each finding with what it means, and what was said.
 
 import { h } from "../lib/dom.js";
-import { t, word } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
 import { badge, copyable, icon } from "../lib/parts.js";
 
 const TONES = { accepted: "good", rejected: "bad", redirect_uri: "bad", unknown: "warn", unreachable: "bad", misconfigured: "bad" };
@@ -14,7 +14,7 @@ export function checkResult({ verdict, findings, sent, received, redirect_uri: r
     verdict === "redirect_uri" && h("p", {}, copyable(redirectUri, t("profiles.redirect_uri"))),
     h("ul", { class: "plain-list findings" }, findings.map((finding) => h("li", { class: SEVERITIES[finding.severity] },
       icon(finding.severity === "ok" ? "check" : "alert"),
-      h("div", {}, h("strong", {}, word(`finding.${finding.code}`, finding.code)), h("span", { class: "unseen" }, ` (${t(`check.${finding.severity}`)})`), h("small", {}, finding.message))))),
+      h("div", { "data-code": finding.code }, finding.message, h("span", { class: "unseen" }, ` (${t(`check.${finding.severity}`)})`))))),
     sent.length > 0 && h("details", {}, h("summary", {}, t("check.exchange")), h("p", { class: "faint" }, t("check.exchange_text")),
       sent.map((request, at) => exchange(request, received[at]))),
   );

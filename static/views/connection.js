@@ -30,9 +30,14 @@ function draw({ connection, profile, path, events, again }) {
   return [
     head(name(connection.name), [connection.provider, " · ", t("connections.number", { id: String(connection.id) })], may && [
       grant?.refreshable && action(t("connections.refresh"), async () => {
-        // Whatever comes of it, there is something new to see.
-        try { await call("POST", `${path}/refresh`); } finally { await again(); }
-        say(t("connections.refreshed"));
+        try {
+          // It answers what it knows then, whether the provider gave a new token or not.
+          const { last_refresh: last } = (await call("POST", `${path}/refresh`)).grant;
+          if (last.ok) say(t("connections.refreshed"));
+          else say([t("connections.not_renewed"), " ", reason(last.result)], "bad");
+        } finally {
+          await again();
+        }
       }, { "data-refresh": true, "data-key": "refresh" }),
       h("a", { class: "button", href: to("connect", { connection_id: connection.id }) }, icon("connections"), t(grant ? "connections.reconnect" : "connections.connect")),
       h("button", { type: "button", "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
@@ -138,15 +143,11 @@ function history(path) {
 }
 
 function line(item) {
+  const { kind, ok, result, blame, detail } = item;
+  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && reason(detail.reason)];
   return h("li", {},
-    h("div", { class: "between" }, h("span", {}, word(`history.${item.kind}`, item.kind), " ", item.ok !== null && item.ok !== undefined && badge(item.ok ? t("history.ok") : reason(item.result ?? "") || t("history.failed"), item.ok ? "good" : "bad")), ago(item.at)),
-    (item.blame || item.detail) && h("small", {}, [item.blame && t(`blame.${item.blame}`), detail(item)].filter(Boolean).join(" · ")));
-}
-
-/** What is known beside: words, or names and values. */
-function detail({ detail }) {
-  if (detail === null || typeof detail !== "object") return plain(detail);
-  return Object.entries(detail).filter(([, value]) => value !== null && typeof value !== "object").map(([key, value]) => `${key}: ${key === "reason" ? reason(value) : plain(value)}`).join(", ");
+    h("div", { class: "between" }, h("span", {}, word(`history.${kind}`, kind), " ", kind === "refresh" && badge(ok ? t("history.ok") : reason(result), ok ? "good" : "bad")), ago(item.at)),
+    h("small", {}, more.filter(Boolean).join(" · ")));
 }
 
 async function edit({ connection, path, again }) {

@@ -4,7 +4,7 @@ import { call } from "../lib/api.js";
 import { confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { form } from "../lib/form.js";
-import { relative, t, word } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
 import { list, whole } from "../lib/list.js";
 import { badge, block, card, copyable, empty, facts, head, icon, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
@@ -40,11 +40,11 @@ async function all(query) {
     load: whole(PATH, fits),
     filters: [
       { name: "origin", title: t("providers.origin"), choices: ["built_in", "operator"].map((value) => ({ value, label: t(`providers.${value}`) })) },
-      { name: "category", as: "select", title: t("providers.category"), choices: categories.map((value) => ({ value, label: word(`category.${value}`, value) })) },
+      { name: "category", as: "select", title: t("providers.category"), choices: categories.map((value) => ({ value, label: value })) },
     ],
     columns: [
       { title: t("providers.name"), head: true, cell: (item) => [h("a", { href: to("providers", item.slug) }, name(item.name)), h("small", {}, item.slug)] },
-      { title: t("providers.category"), cell: (item) => (item.categories ?? []).map((one) => word(`category.${one}`, one)).join(", ") },
+      { title: t("providers.category"), cell: (item) => (item.categories ?? []).join(", ") },
       { title: t("providers.abilities"), cell: abilities },
       { title: t("providers.origin"), cell: (item) => badge(t(`providers.${item.origin}`), item.origin === "operator" ? "good" : "") },
     ],
@@ -70,7 +70,6 @@ async function one(slug) {
 function draw(provider, path) {
   const own = provider.origin === "operator";
   const url = (value) => value && copyable(value);
-  const age = (seconds) => seconds && relative(new Date(Date.now() + seconds * 1000).toISOString());
   const { origin, ...definition } = provider;
   return [
     head(name(provider.name), [provider.slug, " · ", t(`providers.${origin}`)], mayWrite() && [
@@ -95,14 +94,10 @@ function draw(provider, path) {
       h("div", { class: "stack" },
         card(t("providers.about"), facts([
           [t("profiles.docs_title"), provider.docs && outside(provider.docs, t("profiles.docs"))],
-          [t("providers.category"), (provider.categories ?? []).map((one) => word(`category.${one}`, one)).join(", ")],
+          [t("providers.category"), (provider.categories ?? []).join(", ")],
           [t("providers.client_auth"), h("code", {}, provider.client_auth)],
           [t("connections.scopes"), provider.default_scopes?.length > 0 && h("span", { class: "badges" }, provider.default_scopes.map((scope) => h("code", { class: "badge" }, plain(scope))))],
           [t("providers.refresh_token"), t(provider.rotates ? "providers.rotates_text" : "providers.stays_text")],
-          [t("providers.grace"), provider.replay_grace_s && t("providers.seconds", { n: provider.replay_grace_s })],
-          [t("providers.idle"), age(provider.refresh_token_idle_s)],
-          [t("providers.at_most"), age(provider.refresh_token_max_s)],
-          [t("providers.cap"), provider.grant_cap && t("providers.cap_text", { n: provider.grant_cap })],
         ])),
         card(null, h("details", {}, h("summary", {}, t("providers.definition")), h("pre", { tabindex: "0" }, JSON.stringify(definition, null, 2)))),
       )),

@@ -9,6 +9,8 @@
     missing_docs
 )]
 
+mod due;
+
 use std::{
     fs,
     path::Path,
@@ -379,14 +381,11 @@ async fn main() {
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    // `cargo bench -- searches`: those alone.
-    if std::env::args().any(|arg| arg == "searches") {
-        return searches(&http).await;
+    // `cargo bench -- due` runs those with that in their name.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    macro_rules! run {
+        ($($name:path),*) => { $(if is_wanted(stringify!($name)) { $name(&http).await; })* };
     }
-    start_and_size(&http).await;
-    grouped_writes(&http).await;
-    page_marks(&http).await;
-    reads_under_a_flood(&http).await;
-    loading_again(&http).await;
-    searches(&http).await;
+    run!(start_and_size, grouped_writes, page_marks, reads_under_a_flood, loading_again, searches, due::at_once);
 }

@@ -1,11 +1,15 @@
 //! Nothing acknowledged is lost: power cuts, full disks, second processes, other keys, older and newer databases.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::{Command, Stdio},
+};
 
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{Caller, Server, cli, profile_body};
+use crate::support::{Caller, Server, clean, cli, profile_body, program};
 
 const CUSTOMERS: &str = "/api/managed_users";
 
@@ -114,7 +118,11 @@ async fn a_second_process_on_the_same_data_is_refused() {
 
 /// Starts on a stopped server's data and must be refused; what it said.
 fn refused(server: &Server) -> String {
-    let output = cli(&server.data(), &["serve", "--listen", "127.0.0.1:0"]);
+    // One that is not refused would serve for ever.
+    let mut command = Command::new("timeout");
+    clean(&mut command);
+    let command = command.args(["60", program().to_str().unwrap(), "serve", "--listen", "127.0.0.1:0", "--data"]);
+    let output = command.arg(server.data()).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()
 }

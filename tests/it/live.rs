@@ -29,8 +29,8 @@ impl Listener {
     async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.read.split_once("\n\n") {
-                let block = block.to_owned();
-                self.read = rest.to_owned();
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.read = rest;
                 return Some(block);
             }
             let chunk = tokio::time::timeout(Duration::from_secs(40), self.response.chunk()).await.expect("in time");

@@ -15,6 +15,7 @@ mod clock;
 mod connect;
 mod customers;
 mod dialects;
+mod due;
 mod durability;
 mod ending;
 mod engine;

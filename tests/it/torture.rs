@@ -167,6 +167,30 @@ async fn an_answer_that_the_full_disk_does_not_take_is_kept_until_it_does() {
     limit("unlimited:");
 }
 
+/// Settings that are not enough at a start are no reason to throw away what a crash left behind.
+#[tokio::test]
+async fn an_answer_on_the_disk_waits_until_it_can_be_read() {
+    let practice = Practice::rotating(Rotation::Strict);
+    let mut server = Server::start().await;
+    let admin = server.admin();
+    let profile = practice.introduce(&admin).await;
+    let [(id, grant)] = practice.connect(&admin, profile, 1, false).await[..] else { panic!("one") };
+    server.stop();
+    let dir = server.dir();
+    let mut doomed = Server::on(dir.clone(), &[], &[("FAILPOINT", "refresh-kept")]).await;
+    let path = format!("/api/connections/{id}/refresh");
+    assert!(admin.at(&doomed.url).request("POST", &path).json(&json!({})).send().await.is_err());
+    doomed.kill();
+    let database = rusqlite::Connection::open(grantry::store::database_path(&doomed.data())).unwrap();
+    database.execute("UPDATE providers SET slug = 'elsewhere'", []).unwrap();
+    drop(database);
+    let server = Server::on(dir, &[], &[]).await;
+    let admin = admin.at(&server.url);
+    assert_eq!(refresh(&admin, id).await["grant"]["last_refresh"]["result"], "misconfigured");
+    admin.post("/api/providers", &practice.definition()).await.expect(200);
+    assert!(is_kept(&admin, &practice, id, grant).await);
+}
+
 fn kills() -> usize {
     std::env::var("GRANTRY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
 }

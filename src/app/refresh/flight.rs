@@ -21,7 +21,7 @@ use super::{App, Wanted};
 use crate::{
     app::{failpoint, registration::Registration},
     domain::{
-        Error, Noun, Result, Secret, Timestamp,
+        Error, Result, Secret, Timestamp,
         connection::{Connection, Status},
         event::EventKind,
         grant::{Blame, Grant, GrantType, Tokens},
@@ -119,16 +119,14 @@ enum Look {
 
 /// Refreshes a connection. `Unavailable` when the database takes nothing.
 pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
-    let mut memory = Memory::default();
     // A caller may come before the start has got to what a crash cut off here: that goes first, or a token that is used up
     // would be sent again.
-    let cut_off = app.db.read(|read| {
-        let open = store::refreshes::find(read, id)?.is_some();
-        Ok(open && store::grants::find(read, id)?.is_some_and(|grant| grant.uncertain_at.is_none()))
-    })?;
-    if cut_off {
-        Box::pin(resume(app, id)).await?;
-    }
+    let wanted = match Box::pin(resume(app, id)).await? {
+        Resumed::SendAgain => Wanted::Now,
+        Resumed::Settled => wanted,
+        Resumed::NotYet => return Ok(()),
+    };
+    let mut memory = Memory::default();
     for _ in 0..MOST_TURNS {
         let look = app.db.read(|read| look(read, id, wanted, &memory));
         let plan = match look? {
@@ -570,25 +568,47 @@ async fn misconfigured(app: &App, id: i64, why: String) -> Result<()> {
         .await
 }
 
-/// Takes up a refresh that a crash cut off.
-pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
-    let (entry, plan, kept) = app.db.read(|read| {
-        let entry = store::refreshes::find(read, id)?.ok_or_else(|| Error::not_found(Noun::Connection, id))?;
-        let memory = Memory::default();
-        let plan = match look(read, id, Wanted::Now, &memory)? {
-            Look::Send(plan) => Some(plan),
-            _ => None,
-        };
-        Ok((entry, plan, store::refreshes::kept_answer(read, id)?))
+/// What has become of a refresh that a crash cut off.
+enum Resumed {
+    /// There is none, or it is known how it ended.
+    Settled,
+    /// Its token is to be sent again, at once.
+    SendAgain,
+    /// Nothing can be read or sent until somebody has mended our settings.
+    NotYet,
+}
+
+/// Takes up the refresh that a crash cut off at this connection, if there is one: once, whatever else is wanted.
+async fn resume(app: &App, id: i64) -> Result<Resumed> {
+    if !app.refresher.cut_off().contains(&id) {
+        return Ok(Resumed::Settled);
+    }
+    let resumed = take_up(app, id).await?;
+    if !matches!(resumed, Resumed::NotYet) {
+        app.refresher.cut_off().remove(&id);
+    }
+    Ok(resumed)
+}
+
+async fn take_up(app: &App, id: i64) -> Result<Resumed> {
+    let found = app.db.read(|read| {
+        let Some(entry) = store::refreshes::find(read, id)? else { return Ok(None) };
+        Ok(Some((entry, look(read, id, Wanted::Now, &Memory::default())?, store::refreshes::kept_answer(read, id)?)))
     })?;
-    let Some(mut plan) = plan else { return resume_ended(app, id, kept).await };
+    let Some((entry, look, kept)) = found else { return Ok(Resumed::Settled) };
+    let mut plan = match look {
+        Look::Send(plan) => plan,
+        // The entry, and what it holds, stays.
+        Look::Misconfigured(why) => return misconfigured(app, id, why).await.map(|()| Resumed::NotYet),
+        _ => return resume_ended(app, id, kept).await.map(|()| Resumed::Settled),
+    };
     let mut memory = Memory::default();
     let matches = |token: &Option<Secret>| {
         token.as_ref().is_some_and(|token| Sha256::digest(token.expose().as_bytes()).as_slice() == entry.fingerprint)
     };
     if plan.grant.version != entry.version || !(matches(&plan.tokens.refresh) || matches(&plan.tokens.previous)) {
         // The grant has moved on; the entry is of no use.
-        return app.db.write(move |tx| store::refreshes::finish(tx, id)).await;
+        return app.db.write(move |tx| store::refreshes::finish(tx, id)).await.map(|()| Resumed::Settled);
     }
     memory.previous = !matches(&plan.tokens.refresh);
     if plan.registration.secrets.iter().any(|live| live.kind == entry.secret) {
@@ -598,11 +618,10 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
         tracing::info!(connection = id, "a refresh was cut off behind its answer: the answer is read now");
         let provider = &plan.registration.provider;
         let endpoint = app.refresher.endpoints.at(provider.refresh_url(), provider.throttle());
-        if matches!(settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?, Turn::Over) {
-            return Ok(());
-        }
-        app.take_off(id, Wanted::Now, None)?;
-        return Ok(());
+        return Ok(match settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await? {
+            Turn::Over => Resumed::Settled,
+            Turn::Again => Resumed::SendAgain,
+        });
     }
     let takes_again = match plan.replay() {
         Replay::Any | Replay::UntilUsed => true,
@@ -611,8 +630,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
     };
     tracing::info!(connection = id, again = takes_again, "a refresh was cut off before its answer");
     if takes_again {
-        app.take_off(id, Wanted::Now, None)?;
-        return Ok(());
+        return Ok(Resumed::SendAgain);
     }
     let version = plan.grant.version;
     let now = app.db.now();
@@ -623,7 +641,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<()> {
         due_at: Some(due),
         uncertain: true,
     };
-    app.db.write(move |tx| store::grants::fail(tx, id, version, &failure).map(drop)).await
+    app.db.write(move |tx| store::grants::fail(tx, id, version, &failure).map(|_| Resumed::Settled)).await
 }
 
 /// A refresh was cut off, and the grant has ended meanwhile: what came for it is ended too.

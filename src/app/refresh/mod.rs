@@ -7,7 +7,7 @@ mod endpoint;
 pub(super) mod flight;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,8 +32,9 @@ const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 const JUMP: Duration = Duration::from_secs(30);
 
 /// What keeps refreshes apart.
-#[derive(Default)]
 pub(super) struct Refresher {
+    /// Connections whose refresh was under way when the process before this one ended, until that is taken up.
+    cut_off: Mutex<BTreeSet<i64>>,
     flights: Mutex<HashMap<i64, Flight>>,
     /// Background refreshes under way, by profile.
     background: Mutex<HashMap<i64, usize>>,
@@ -70,6 +71,21 @@ pub(super) enum Wanted {
 }
 
 impl Refresher {
+    /// One that knows what the process before this one left behind.
+    pub(super) fn new(db: &store::Db) -> Result<Self> {
+        Ok(Self {
+            cut_off: Mutex::new(db.read(store::refreshes::open)?.into_iter().collect()),
+            flights: Mutex::default(),
+            background: Mutex::default(),
+            endpoints: Endpoints::default(),
+            clocks: Mutex::default(),
+        })
+    }
+
+    fn cut_off(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn flights(&self) -> MutexGuard<'_, HashMap<i64, Flight>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -196,14 +212,12 @@ impl App {
         self.db.read(|read| Ok((connections::of_caller(read, &caller, None, id)?, store::grants::find(read, id)?)))
     }
 
-    /// Takes up what a crash cut off, at once: every open entry of the journal.
-    pub(super) async fn resume_refreshes(&self) {
-        let open = self.db.scan(store::refreshes::open).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the refresh journal cannot be read");
-            Vec::new()
-        });
+    /// Takes up what a crash cut off, at once: every entry of the journal that was open at the start. Each is a flight, so
+    /// that nobody sends a token while it is not known what became of it.
+    pub(super) fn resume_refreshes(&self) {
+        let open = self.refresher.cut_off().clone();
         for id in open {
-            if let Err(error) = flight::resume(self, id).await {
+            if let Err(error) = self.take_off(id, Wanted::Due, None) {
                 tracing::error!(connection = id, %error, "a refresh that was cut off could not be taken up");
             }
         }

@@ -463,7 +463,9 @@ mod tests {
                 .filter(|(name, value)| entry.variables[*name].regex().expect("checked").is_match(value))
                 .collect();
             let resolved = resolve(entry, &samples, &urls).unwrap_or_else(|error| panic!("{}: {error}", entry.slug));
-            for (field, url) in resolved.entry().urls() {
+            // What a grant brings fills the address of the API only once there is a grant.
+            let later = |field: &str, url: &str| field == API_BASE && url.contains(BROUGHT);
+            for (field, url) in resolved.entry().urls().filter(|(field, url)| !later(field, url)) {
                 assert!(!url.replace("{client_id}", "").contains(['{', '}']), "{} {field}: {url}", entry.slug);
             }
             for name in entry.variables.keys() {
@@ -471,7 +473,7 @@ mod tests {
                     let mut values = map(&samples);
                     values.insert(name.clone(), bad.to_owned());
                     let Ok(resolved) = entry.resolve(&values, &map(&urls)) else { continue };
-                    for (field, url) in resolved.entry().urls() {
+                    for (field, url) in resolved.entry().urls().filter(|(field, url)| !later(field, url)) {
                         let parsed = url::Url::parse(url).unwrap_or_else(|error| panic!("{field} {url}: {error}"));
                         assert!(entry.on_hosts(&parsed), "{}: {name}={bad:?} gives {url}", entry.slug);
                         assert!(parsed.username().is_empty() && parsed.port().is_none(), "{name}={bad:?} gives {url}");

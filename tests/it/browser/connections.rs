@@ -56,6 +56,11 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended() {
     practice.faults("refresh", "status:503").await;
     browser.click("[data-refresh]").await;
     browser.until("document.querySelector('[data-state=provider]')").await;
+    browser.see("Not refreshed:").await;
+    assert!(
+        !browser.text().await.contains("Refreshed: the access token is a new one."),
+        "nothing is said that is not so"
+    );
     practice.mend().await;
 
     browser.click("[data-disconnect]").await;

@@ -43,7 +43,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
 
     browser.click("[data-check]").await;
     browser.until("document.querySelector('[data-verdict=rejected]')").await;
-    browser.see("Client ID or secret is turned down").await;
+    browser.see("the provider turns down client id and client secret").await;
     browser.picture("profile-rejected").await;
     assert_fits(&browser).await;
 

@@ -80,9 +80,14 @@ impl Practice {
         self.state("").await["grants"].as_array().cloned().unwrap_or_default()
     }
 
+    /// What a server has to be told of it.
+    pub fn definition(&self) -> Value {
+        definition(&self.options, self.url())
+    }
+
     /// Makes it known to a server, with a profile for it; answers the profile's id.
     pub async fn introduce(&self, admin: &Caller) -> i64 {
-        admin.post("/api/providers", &definition(&self.options, self.url())).await.expect(200);
+        admin.post("/api/providers", &self.definition()).await.expect(200);
         self.profile(admin, "Practice", CLIENT_SECRET).await
     }
 
