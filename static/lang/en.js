@@ -78,13 +78,7 @@ export default {
 "show": "Show",
 "hide": "Hide",
 "check": "Please look at the fields that are marked.",
-"optional": "optional",
-"remove": "Remove",
-"add_pair": "Add a line",
-"key": "Name",
-"value": "Value",
-"no_file": "No file chosen",
-"drop": "Drop a file here, or choose one."
+"optional": "optional"
 },
 "dialog": {
 "cancel": "Cancel",

@@ -78,13 +78,7 @@ export default {
 "show": "表示",
 "hide": "隠す",
 "check": "印の付いた項目を確認してください。",
-"optional": "任意",
-"remove": "削除",
-"add_pair": "行を追加",
-"key": "名前",
-"value": "値",
-"no_file": "ファイルが選択されていません",
-"drop": "ここにファイルをドロップするか、選択してください。"
+"optional": "任意"
 },
 "dialog": {
 "cancel": "キャンセル",

@@ -87,46 +87,8 @@ const KINDS = {
       set: (value) => { for (const { input } of boxes) input.checked = input.value === value; },
     };
   },
-  /** Keys and values: its value is an object of texts. */
-  pairs(spec, about) {
-    const rows = h("div", { class: "pairs" });
-    const add = (key = "", value = "") => {
-      const remove = h("button", { type: "button", class: "small", onclick: () => {
-        row.remove();
-        rows.dispatchEvent(new Event("input", { bubbles: true }));
-        more.focus();
-      } }, t("form.remove"));
-      const row = h("div", { class: "pair" },
-        h("input", { type: "text", "aria-label": t("form.key"), placeholder: t("form.key"), value: key, autocapitalize: "none", spellcheck: "false" }),
-        h("input", { type: "text", "aria-label": t("form.value"), placeholder: t("form.value"), value, autocapitalize: "none", spellcheck: "false" }),
-        remove);
-      rows.append(row);
-      return row;
-    };
-    const more = h("button", { type: "button", class: "small", id: about.id, "aria-describedby": about["aria-describedby"], onclick: () => add().querySelector("input").focus() }, t("form.add_pair"));
-    return {
-      element: h("div", { role: "group", "aria-labelledby": `${about.id}-label` }, rows, more), input: more, group: true,
-      value: () => Object.fromEntries([...rows.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value.trim())).filter(([key]) => key !== "")),
-      set: (pairs) => { swap(rows); for (const [key, value] of Object.entries(pairs ?? {})) add(key, String(value)); },
-    };
-  },
   /** A JSON document: see `document.js`. */
   document: documentControl,
-  /** A file, chosen or dropped: its value is a File, or nothing. */
-  file(spec, about) {
-    const input = h("input", { ...about, type: "file", accept: spec.accept });
-    const chosen = h("span", { class: "faint" }, t("form.no_file"));
-    let dropped = null;
-    const show = (file) => { dropped = file; chosen.textContent = file ? file.name : t("form.no_file"); };
-    input.addEventListener("change", () => show(input.files[0] ?? null));
-    const over = (is) => (event) => { event.preventDefault(); element.toggleAttribute("data-over", is); };
-    const element = h("div", { class: "drop", ondragover: over(true), ondragleave: over(false), ondrop: (event) => {
-      over(false)(event);
-      show(event.dataTransfer?.files[0] ?? null);
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-    } }, h("span", {}, t("form.drop")), input, chosen);
-    return { element, input, value: () => dropped, set: (file) => show(file instanceof File ? file : null) };
-  },
 };
 
 function option({ value, label, choices }) {
@@ -194,7 +156,7 @@ function field(spec) {
   };
   return {
     name, element, mark, input: control.input, value: control.value, set: control.set, when: spec.when,
-    needs: () => required && kind !== "checkbox" && kind !== "pairs" && blank(),
+    needs: () => required && kind !== "checkbox" && blank(),
     all: path === "*", listed: control.show !== undefined,
     owns: (error) => path === "*" || error === path || error.startsWith(`${path}.`) || error.startsWith(`${path}[`),
     wrong: () => wrong.textContent !== "",

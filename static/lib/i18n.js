@@ -166,8 +166,3 @@ export function size(bytes) {
   const unit = ["byte", "kilobyte", "megabyte", "gigabyte"][step];
   return new Intl.NumberFormat(current, { style: "unit", unit, unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
 }
-
-/** Several things in a row: "a, b and c". */
-export function several(items) {
-  return new Intl.ListFormat(current).format(items);
-}

@@ -3,7 +3,7 @@
 import { at, call, send } from "./api.js";
 import { h, name, plain as plainText, swap } from "./dom.js";
 import { t } from "./i18n.js";
-import { block, icon } from "./parts.js";
+import { block, head, icon } from "./parts.js";
 import { go, to } from "./router.js";
 
 /** What was before a page, by its address: the server's cursors lead forward only. */
@@ -125,6 +125,11 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     body,
   );
   return Object.assign(element, { again: body.again, update });
+}
+
+/** A view that is a list. */
+export function listing(title, lead, actions, list) {
+  return Object.assign(h("main", {}, head(title, lead, actions), list), { update: ({ rest, query }) => (rest.length === 0 ? list.update(query) : false) });
 }
 
 /** How many there are; where nobody counts further, at least how many. */

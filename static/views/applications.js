@@ -5,7 +5,7 @@ import { ask, confirm, showOnce } from "../lib/dialog.js";
 import { h, name } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { number, size, t } from "../lib/i18n.js";
-import { list, search } from "../lib/list.js";
+import { list, listing, search } from "../lib/list.js";
 import { action, ago, badge, block, card, copyable, empty, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { reachFields, reachOf, reachText, scopeBadges, scopeField } from "./reach.js";
@@ -77,9 +77,7 @@ function all(query) {
     ],
     empty: () => empty(t("applications.empty"), t("applications.empty_text"), create()),
   });
-  return Object.assign(h("main", {}, head(t("nav.applications"), t("applications.lead"), create()), applications), {
-    update: ({ rest, query }) => (rest.length === 0 ? applications.update(query) : false),
-  });
+  return listing(t("nav.applications"), t("applications.lead"), create(), applications);
 }
 
 function state(enabled) {

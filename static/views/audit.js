@@ -3,8 +3,8 @@
 import { at, call } from "../lib/api.js";
 import { h, name, plain, swap } from "../lib/dom.js";
 import { t, word } from "../lib/i18n.js";
-import { list } from "../lib/list.js";
-import { ago, empty, head, icon } from "../lib/parts.js";
+import { list, listing } from "../lib/list.js";
+import { ago, empty, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 
 const DEEDS = ["created", "updated", "deleted", "assigned", "unassigned", "loaded", "connected", "disconnected", "link_made", "device_code_made", "refreshed", "token_handed_out", "revoked", "checked", "secret_verified", "secret_issued", "secret_revoked", "secret_promoted", "token_issued", "token_revoked", "logged_in", "logged_out", "session_ended", "setup_link_made", "second_factor_begun", "second_factor_on", "second_factor_off", "code_refused", "rotated", "downloaded", "restored", "exported"];
@@ -35,7 +35,7 @@ export function view({ query }) {
     empty: () => empty(t("audit.empty"), t("audit.empty_text")),
   });
   takeAway(query);
-  return Object.assign(h("main", {}, head(t("nav.audit"), t("audit.lead"), exports), entries), { update: ({ query }) => entries.update(query) });
+  return listing(t("nav.audit"), t("audit.lead"), exports, entries);
 }
 
 function thing({ noun, noun_id: id, deed }) {

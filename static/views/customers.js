@@ -4,7 +4,7 @@ import { at, call, send } from "../lib/api.js";
 import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
-import { list, search } from "../lib/list.js";
+import { list, listing, search } from "../lib/list.js";
 import { ago, block, card, empty, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
@@ -31,9 +31,7 @@ function all(query) {
     ],
     empty: () => empty(t("customers.empty"), t("customers.empty_text"), create()),
   });
-  return Object.assign(h("main", {}, head(t("nav.customers"), t("customers.lead"), create()), customers), {
-    update: ({ rest, query }) => (rest.length === 0 ? customers.update(query) : false),
-  });
+  return listing(t("nav.customers"), t("customers.lead"), create(), customers);
 }
 
 async function edit({ customer, etag, again }) {

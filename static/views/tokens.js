@@ -5,7 +5,7 @@ import { confirm, showOnce } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { day, t } from "../lib/i18n.js";
-import { list } from "../lib/list.js";
+import { list, listing } from "../lib/list.js";
 import { ago, badge, empty, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { reachFields, reachOf, reachText, scopeBadges, scopeField } from "./reach.js";
@@ -41,9 +41,7 @@ function all(query) {
     ],
     empty: () => empty(t("tokens.empty"), t("tokens.empty_text"), create()),
   });
-  return Object.assign(h("main", {}, head(t("nav.tokens"), t("tokens.lead"), create()), tokens), {
-    update: ({ rest, query }) => (rest.length === 0 ? tokens.update(query) : false),
-  });
+  return listing(t("nav.tokens"), t("tokens.lead"), create(), tokens);
 }
 
 function expiry({ expires_at: at }) {

@@ -4,8 +4,8 @@ import { call } from "../lib/api.js";
 import { ask, confirm, showOnce } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { t, time } from "../lib/i18n.js";
-import { list, whole } from "../lib/list.js";
-import { action, ago, badge, head, icon, say } from "../lib/parts.js";
+import { list, listing, whole } from "../lib/list.js";
+import { action, ago, badge, icon, say } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 import { who } from "../lib/session.js";
 
@@ -34,13 +34,13 @@ export function view({ query }) {
     });
     if (done) { say(t("profiles.saved")); users.again(); }
   };
-  return Object.assign(h("main", {}, head(t("nav.users"), t("users.lead"), [
+  return listing(t("nav.users"), t("users.lead"), [
     action(t("users.link"), async () => {
       const link = await call("POST", "/api/setup_links");
       await showOnce({ title: t("users.link"), text: t("users.link_text", { time: time(link.expires_at) }), values: [{ label: t("connect.link"), value: link.url }] });
     }, { "data-link": true }),
     h("button", { type: "button", class: "main", "data-new": true, onclick: make }, icon("plus"), t("users.new")),
-  ]), users), { update: ({ query }) => users.update(query) });
+  ], users);
 }
 
 function doings(user, users) {

@@ -5,7 +5,7 @@ import { confirm, showOnce } from "../lib/dialog.js";
 import { h, name, swap } from "../lib/dom.js";
 import { form, sentence } from "../lib/form.js";
 import { number, t, word } from "../lib/i18n.js";
-import { list, table, whole } from "../lib/list.js";
+import { list, listing, whole } from "../lib/list.js";
 import { action, ago, badge, block, card, copyable, empty, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 
@@ -36,9 +36,7 @@ function all(query) {
     ],
     empty: () => empty(t("webhooks.empty"), t("webhooks.empty_text"), create()),
   });
-  return Object.assign(h("main", {}, head(t("nav.webhooks"), t("webhooks.lead"), create()), webhooks), {
-    update: ({ rest, query }) => (rest.length === 0 ? webhooks.update(query) : false),
-  });
+  return listing(t("nav.webhooks"), t("webhooks.lead"), create(), webhooks);
 }
 
 const event = (kind) => word(`history.${kind === "needs_reauthorization" ? "lost" : kind}`, kind);
@@ -139,7 +137,7 @@ function deliveries(path, id, query) {
       { title: t("webhooks.tries"), kind: "number", cell: (item) => number(item.attempts) },
       { title: t("webhooks.result"), cell: (item) => (item.result ? word(`reason.${item.result}`, item.result) : "–") },
       { title: t("webhooks.when"), kind: "time", cell: (item) => (item.settled_at ? ago(item.settled_at) : item.next_at ? [t("webhooks.next"), " ", ago(item.next_at)] : "–") },
-      { title: t("tokens.doing"), kind: "actions", cell: (item) => item.status === "dead" && action(t("webhooks.retry"), async () => { await call("POST", `${path}/deliveries/${item.id}/retry`); say(t("profiles.saved")); await part.again(); }, { class: "small", "data-retry": item.id, "data-key": `retry-${item.id}` }) },
+      { title: t("tokens.doing"), kind: "actions", cell: (item) => item.status !== "delivered" && action(t("webhooks.retry"), async () => { await call("POST", `${path}/deliveries/${item.id}/retry`); say(t("profiles.saved")); await part.again(); }, { class: "small", "data-retry": item.id, "data-key": `retry-${item.id}` }) },
     ],
     empty: () => empty(t("webhooks.no_deliveries"), t("webhooks.no_deliveries_text")),
   });
