@@ -73,6 +73,8 @@ export function documentControl(spec, about) {
   const list = h("ul", { class: "faults" });
   const editor = h("div", { class: "editor" }, numbers, input);
   let file = null;
+  /** What the field showed of the file. */
+  let whole = "";
   let bad = new Set();
 
   const count = () => {
@@ -85,6 +87,7 @@ export function documentControl(spec, about) {
     file = given;
     editor.hidden = given !== null && given.size > MOST_SHOWN;
     input.value = editor.hidden ? "" : text;
+    whole = input.value;
     bad = new Set();
     swap(list);
     count();
@@ -103,9 +106,9 @@ export function documentControl(spec, about) {
     input.setSelectionRange(from, from + (rows[line - 1]?.length ?? 0));
     input.scrollTop = Math.max(0, (line - 4) * (input.scrollHeight / Math.max(rows.length, 1)));
   };
-  input.addEventListener("input", (event) => {
+  input.addEventListener("input", () => {
     // What is typed is no longer the file.
-    if (event.isTrusted) { file = null; tell(); }
+    if (file && input.value !== whole) { file = null; tell(); }
     if (bad.size > 0 || list.children.length > 0) { bad = new Set(); swap(list); }
     count();
   });

@@ -96,7 +96,8 @@ async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
     browser.see("1 changed").await;
     browser.picture("load-preview").await;
     assert_fits(&browser).await;
-    assert_eq!(admin.get("/api/custom_oauth_profiles").await.expect(200)["count"], 1);
+    let profiles = admin.get("/api/custom_oauth_profiles").await.expect(200);
+    assert_eq!(profiles["result"].as_array().unwrap().len(), 1);
     browser.click("nav a[href='#/profiles']").await;
     browser.see("Leave without saving?").await;
     browser.click("dialog [autofocus]").await;
