@@ -26,9 +26,27 @@ CREATE TABLE sessions (
     hash         BLOB    PRIMARY KEY,
     user_id      INTEGER NOT NULL CONSTRAINT sessions_user REFERENCES users ON DELETE CASCADE,
     created_at   INTEGER NOT NULL,
-    last_seen_at INTEGER NOT NULL
+    last_seen_at INTEGER NOT NULL,
+    address TEXT                         -- where the user logged in from
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id);
+
+-- Second factors of users (RFC 6238). One that was not confirmed asks nothing of anybody.
+CREATE TABLE second_factors (
+    user_id      INTEGER PRIMARY KEY CONSTRAINT second_factors_user REFERENCES users ON DELETE CASCADE,
+    key_id       TEXT    NOT NULL,
+    secret       BLOB    NOT NULL,       -- sealed: the shared secret in base32
+    last_step    INTEGER NOT NULL,       -- the time step of the last code that was taken: no code of it or before is
+    created_at   INTEGER NOT NULL,
+    confirmed_at INTEGER                 -- NULL: begun, and not confirmed by a code
+) STRICT;
+
+-- Each opens its user's account once, in the place of a code. `hash`: SHA-256 of 120 random bits.
+CREATE TABLE recovery_codes (
+    hash    BLOB    PRIMARY KEY,
+    user_id INTEGER NOT NULL CONSTRAINT recovery_codes_user REFERENCES second_factors ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recovery_codes_by_user ON recovery_codes (user_id);
 
 -- One-time links for the first administrator.
 CREATE TABLE setup_links (
@@ -398,6 +416,10 @@ CREATE TABLE audit (
     request_id TEXT    NOT NULL,
     address    TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_by_actor ON audit (actor, at);
+CREATE INDEX audit_by_deed ON audit (deed, at);
+CREATE INDEX audit_by_noun ON audit (noun, noun_id, at);
 
 -- How many rows of a noun have an id in block N (ids 1024·N to 1024·N+1023), kept by triggers: page 10,000 is found by
 -- adding up blocks instead of walking a million rows, and stays exact when rows go.

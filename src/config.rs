@@ -12,7 +12,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 
-use crate::domain::value::Network;
+use crate::domain::{setting::Told, value::Network};
 
 /// One setting.
 #[derive(Debug)]
@@ -137,6 +137,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "For how long a caller or a provider may say nothing while a request is passed on: 1 to 3600 seconds.",
     },
     Setting {
+        key: "audit-days",
+        value: "DAYS",
+        default: Some("400"),
+        help: "For how many days the audit trail is kept: up to 36500; 0: for ever. More than a year, so that a year can be \
+               looked back on; each caller's hourly hand-outs would fill a disk some day.",
+    },
+    Setting {
         key: "profile-calls-per-minute",
         value: "CALLS",
         default: Some("0"),
@@ -205,6 +212,28 @@ impl std::fmt::Display for Source {
     }
 }
 
+impl Source {
+    /// The kind of source in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Variable(_) => "environment",
+            Self::File(_) => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// A value without what stands in an address where a name and a password would: no setting is a secret, but a URL may be
+/// pasted with one in it.
+fn tellable(value: &str) -> String {
+    let parts = value.split(',').map(|part| match (part.split_once("://"), part.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
 /// Why the settings cannot be used. Printed, for people.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -258,6 +287,10 @@ pub struct Config {
     pub log_level: String,
     /// Seconds.
     pub stop_within_s: u16,
+    /// For how many days the audit trail is kept; 0: for ever.
+    pub audit_days: u32,
+    /// All settings as they are told.
+    pub told: Vec<Told>,
 }
 
 /// The settings as arguments of a command.
@@ -317,9 +350,23 @@ impl Values {
         Ok(Self(values))
     }
 
-    /// Each setting that has a value: key, value, source.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str, &Source)> {
-        self.0.iter().map(|(key, (value, source))| (*key, value.as_str(), source))
+    /// Each setting that has a value: key, value as it may be told, source.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, String, &Source)> {
+        self.0.iter().map(|(key, (value, source))| (*key, tellable(value), source))
+    }
+
+    /// All settings as they may be told.
+    fn told(&self) -> impl Iterator<Item = Told> {
+        SETTINGS.iter().map(|setting| {
+            let found = self.0.get(setting.key);
+            Told {
+                name: setting.key,
+                value: found.map(|(value, _)| tellable(value)),
+                source: found.map_or("default", |(_, source)| source.word()),
+                default: setting.default,
+                help: setting.help,
+            }
+        })
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -407,6 +454,10 @@ impl Values {
             stop_within_s: self.need("stop-within", "a number from 0 to 600", |text| {
                 within(0, 600)(text).and_then(|n| n.try_into().ok())
             })?,
+            audit_days: self.need("audit-days", "a number up to 36500", |text| {
+                within(0, 36_500)(text).and_then(|n| n.try_into().ok())
+            })?,
+            told: self.told().collect(),
         })
     }
 }

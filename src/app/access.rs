@@ -1,12 +1,14 @@
 //! Who is asking, and what they may do: the one place that makes a [`Caller`] from a credential.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{App, credential::Credential};
 use crate::{
     domain::{
         Error, Rejection, Result, Secret, Timestamp,
         api_token::TokenKind,
+        client_application::ClientApplication,
+        reach::Reach,
         user::{Scope, Scopes, User},
         value::Network,
     },
@@ -50,14 +52,23 @@ pub struct Origin {
 pub struct Caller {
     who: Who,
     scopes: Scopes,
+    reach: Arc<Reach>,
     origin: Origin,
 }
 
 #[derive(Debug, Clone)]
 enum Who {
-    User(User),
-    ApiToken { id: i64, name: String, user: Option<User> },
-    Application { id: String, name: String },
+    /// In person: with the password, or with the session of this hash.
+    User(User, Option<[u8; 32]>),
+    ApiToken {
+        id: i64,
+        name: String,
+        user: Option<User>,
+    },
+    Application {
+        id: String,
+        name: String,
+    },
     Machine,
 }
 
@@ -72,6 +83,11 @@ impl Caller {
         self.scopes
     }
 
+    /// Which connections there are for the caller.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     /// Where the request comes from.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -80,9 +96,25 @@ impl Caller {
     /// The user who asks, in person or by a token; `None` for the machine itself and for applications.
     pub fn user(&self) -> Option<&User> {
         match &self.who {
-            Who::User(user) => Some(user),
+            Who::User(user, _) => Some(user),
             Who::ApiToken { user, .. } => user.as_ref(),
             Who::Application { .. } | Who::Machine => None,
+        }
+    }
+
+    /// The user who asks, where it is the user in person and no token.
+    pub fn in_person(&self) -> Result<&User> {
+        match &self.who {
+            Who::User(user, _) => Ok(user),
+            _ => Err(Error::Unauthenticated(Rejection::InPerson)),
+        }
+    }
+
+    /// The hash of the session that asks.
+    pub(super) fn session(&self) -> Option<&[u8; 32]> {
+        match &self.who {
+            Who::User(_, session) => session.as_ref(),
+            _ => None,
         }
     }
 
@@ -97,7 +129,7 @@ impl Caller {
     /// What the caller is called.
     pub fn name(&self) -> &str {
         match &self.who {
-            Who::User(user) => user.name.as_str(),
+            Who::User(user, _) => user.name.as_str(),
             Who::ApiToken { name, user, .. } => user.as_ref().map_or(name, |user| user.name.as_str()),
             Who::Application { name, .. } => name,
             Who::Machine => "machine",
@@ -107,26 +139,28 @@ impl Caller {
     /// The caller in the audit trail.
     pub fn actor(&self) -> String {
         match &self.who {
-            Who::User(user) => format!("user {}", user.id),
+            Who::User(user, _) => format!("user {}", user.id),
             Who::ApiToken { id, .. } => format!("api_token {id}"),
             Who::Application { id, .. } => format!("client_application {id}"),
             Who::Machine => "machine".to_owned(),
         }
     }
 
-    /// The caller that a user is who has just logged in.
-    pub(super) fn of_user(user: User, origin: Origin) -> Self {
-        Self { scopes: user.role.scopes(), who: Who::User(user), origin }
+    /// The caller that a user is who has just shown the password, or who comes with the session of this hash.
+    pub(super) fn of_user(user: User, session: Option<[u8; 32]>, origin: Origin) -> Self {
+        Self { scopes: user.role.scopes(), who: Who::User(user, session), reach: Arc::default(), origin }
     }
 
     /// The caller that an application is at the token endpoint.
-    pub(super) fn of_application(id: String, name: String, origin: Origin) -> Self {
-        Self { scopes: Scopes::default(), who: Who::Application { id, name }, origin }
+    pub(super) fn of_application(application: ClientApplication, origin: Origin) -> Self {
+        let ClientApplication { id, name, reach, .. } = application;
+        let who = Who::Application { id, name: name.to_string() };
+        Self { scopes: Scopes::default(), who, reach: Arc::new(reach), origin }
     }
 
     /// Nobody but the machine: first run, and what is done to it.
     pub(super) fn of_machine(origin: Origin) -> Self {
-        Self { scopes: Scopes::ALL, who: Who::Machine, origin }
+        Self { scopes: Scopes::ALL, who: Who::Machine, reach: Arc::default(), origin }
     }
 }
 
@@ -142,10 +176,17 @@ impl App {
             None => Err(Error::Unauthenticated(Rejection::Missing)),
             Some(Shown::Token(text)) => self.by_token(&Credential::parse(&text).ok_or(BAD)?, origin),
             Some(Shown::Session(text)) => self.by_session(&Credential::parse(&text).ok_or(BAD)?, origin),
-            Some(Shown::Basic { name, password }) => match Credential::parse(&password) {
-                Some(token) => self.by_token(&token, origin),
-                None => Ok(Caller::of_user(self.by_password(&name, &password, origin.address).await?, origin)),
-            },
+            Some(Shown::Basic { name, password }) => {
+                if let Some(token) = Credential::parse(&password) {
+                    return self.by_token(&token, origin);
+                }
+                let user = self.by_password(&name, &password, origin.address).await?;
+                // Told to nobody but whoever has the password.
+                if user.second_factor {
+                    return Err(Error::Unauthenticated(Rejection::SecondFactor));
+                }
+                Ok(Caller::of_user(user, None, origin))
+            }
         }
     }
 
@@ -156,7 +197,7 @@ impl App {
                 let found = self.db.read(|read| store::client_applications::find_access_token(read, token.id))?;
                 let found = found.filter(|found| token.is(&found.hash)).ok_or(BAD)?;
                 let who = Who::Application { id: found.application, name: found.name };
-                Ok(Caller { who, scopes: found.scopes, origin })
+                Ok(Caller { who, scopes: found.scopes, reach: Arc::new(found.reach), origin })
             }
             TokenKind::Run if token.is(&self.run) && origin.address.is_loopback() => Ok(Caller::of_machine(origin)),
             _ => Err(BAD),
@@ -183,7 +224,8 @@ impl App {
             self.db.note(move |tx| store::api_tokens::use_now(tx, id));
         }
         let scopes = user.as_ref().map_or(found.scopes, |user| found.scopes.and(user.role.scopes()));
-        Ok(Caller { who: Who::ApiToken { id: found.id, name: found.name.to_string(), user }, scopes, origin })
+        let who = Who::ApiToken { id: found.id, name: found.name.to_string(), user };
+        Ok(Caller { who, scopes, reach: Arc::new(found.reach), origin })
     }
 
     /// Makes a caller of what a request has shown, once more, while it is still being answered: nobody has come back, so a
@@ -191,8 +233,9 @@ impl App {
     pub(super) async fn look_again(&self, shown: &Shown, origin: &Origin) -> Result<Caller> {
         match shown {
             Shown::Session(text) => {
-                let (user, ..) = self.session(&Credential::parse(text).ok_or(BAD)?)?;
-                Ok(Caller::of_user(user, origin.clone()))
+                let session = Credential::parse(text).ok_or(BAD)?;
+                let (user, ..) = self.session(&session)?;
+                Ok(Caller::of_user(user, Some(session.hash()), origin.clone()))
             }
             other => self.authenticate(Some(other.clone()), origin.clone()).await,
         }
@@ -200,18 +243,18 @@ impl App {
 
     fn by_session(&self, session: &Credential, origin: Origin) -> Result<Caller> {
         let (user, seen, now) = self.session(session)?;
+        let hash = session.hash();
         if now.0 - seen.0 >= MARK_MS {
-            let hash = session.hash();
-            self.db.note(move |tx| store::users::see_session(tx, &hash));
+            self.db.note(move |tx| store::sessions::see(tx, &hash));
         }
-        Ok(Caller::of_user(user, origin))
+        Ok(Caller::of_user(user, Some(hash), origin))
     }
 
     /// The user of a session that is good, when it was last seen, and what time it is.
     fn session(&self, session: &Credential) -> Result<(User, Timestamp, Timestamp)> {
         let hash = session.hash();
         self.db.read(|read| {
-            let (user_id, begun, seen) = store::users::find_session(read, &hash)?.ok_or(BAD)?;
+            let (user_id, begun, seen) = store::sessions::find(read, &hash)?.ok_or(BAD)?;
             let now = read.now();
             if now.0 - begun.0 >= SESSION_LIFE_MS || now.0 - seen.0 >= SESSION_IDLE_MS {
                 return Err(BAD);
@@ -222,19 +265,33 @@ impl App {
 
     /// The user of this name and password.
     pub(super) async fn by_password(&self, name: &str, password: &Secret, address: IpAddr) -> Result<User> {
+        self.check_password(name, password, address, async |user, _| Ok(Some(user))).await?.ok_or(BAD)
+    }
+
+    /// Does `then` with the user of this name and password, and the hash that this is the password of. `None`: the password
+    /// is wrong, or `then` says that what comes with it is; both are charged as guesses.
+    pub(super) async fn check_password<T>(
+        &self,
+        name: &str,
+        password: &Secret,
+        address: IpAddr,
+        then: impl AsyncFnOnce(User, &str) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let folded: String = name.to_lowercase().chars().take(255).collect();
         let compare = async {
             let found = self.db.read(|read| store::users::find_by_name(read, &folded))?;
             let (user, kept) = found.unzip();
             let verdict = self.hasher.verify(password, kept.as_deref()).await?;
-            Ok(user.zip(kept).filter(|_| verdict.matches).map(|(user, kept)| (user, kept, verdict)))
-        };
-        let (user, kept, verdict) = self.attempts.guard(&folded, address, compare).await?.ok_or(BAD)?;
-        if let Some(better) = verdict.rehash {
+            let Some((user, kept)) = user.zip(kept).filter(|_| verdict.matches) else { return Ok(None) };
             let id = user.id;
-            self.db.note(move |tx| store::users::rehash(tx, id, &kept, &better));
-        }
-        Ok(user)
+            let done = then(user, &kept).await;
+            // Afterwards: what `then` writes may depend on the hash that was compared.
+            if let Some(better) = verdict.rehash {
+                self.db.note(move |tx| store::users::rehash(tx, id, &kept, &better));
+            }
+            done
+        };
+        self.attempts.guard(&folded, address, compare).await
     }
 
     /// Whoever asks, with the right to have a link made for a connection that the caller may use.
@@ -262,7 +319,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        app::{SecretsMode, Settings, users::Draft},
+        app::{SecretsMode, Settings, settings::About, users::Draft},
         domain::{Name, user::Role},
         store::{
             Clock, Db, Hold,
@@ -294,6 +351,8 @@ mod tests {
             most_upload: 1,
             return_urls: Vec::new(),
             proxy_idle: std::time::Duration::from_secs(1),
+            audit_days: 0,
+            about: About::default(),
         };
         let run = Credential::generate(TokenKind::Run, 0).expect("random bytes");
         let app = App::start(db, settings, &run).expect("starts");
@@ -314,7 +373,7 @@ mod tests {
         let origin = Origin { request_id: String::new(), address: IpAddr::from([127, 0, 0, 1]) };
         let log_in = async || {
             let password = Secret::new("PLANTED correct horse");
-            app.log_in("ann", &password, origin.clone()).await.expect("logs in").1.text().clone()
+            app.log_in("ann", &password, None, origin.clone()).await.expect("logs in").1.text().clone()
         };
         let after = async |minutes: i64, session: &Secret| {
             now.fetch_add(minutes * MINUTE, Ordering::SeqCst);

@@ -1,11 +1,12 @@
 //! Tokens for our own API.
 
-use super::{App, access::Caller, audit, credential::Credential};
+use super::{App, access::Caller, audit, credential::Credential, reach};
 use crate::{
     domain::{
         Error, Name, Result, Secret, Why,
         api_token::{ApiToken, TokenKind},
         audit::Deed,
+        reach::Reach,
         user::{Scope, Scopes},
         value::Network,
     },
@@ -27,6 +28,8 @@ pub struct Draft {
     pub days: u32,
     /// Networks it may be used from; empty: any.
     pub addresses: Vec<String>,
+    /// Which connections it may see and use; no wider than the caller's.
+    pub reach: Reach,
     /// Whose it is; `None`: the caller's.
     pub user_id: Option<i64>,
 }
@@ -53,6 +56,8 @@ impl App {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
+                reach::check(tx, &caller, &draft.reach)?;
+                reach::give(&caller, &draft.reach)?;
                 let expires_at = (draft.days > 0).then(|| tx.now().plus_ms(i64::from(draft.days) * DAY_MS));
                 let user_id = draft.user_id.or_else(|| caller.user().map(|user| user.id));
                 let new = store::api_tokens::New {
@@ -60,12 +65,16 @@ impl App {
                     name: &draft.name,
                     scopes: draft.scopes,
                     addresses: &draft.addresses,
+                    reach: &draft.reach,
                     expires_at,
                 };
                 let id = store::api_tokens::insert(tx, &new)?;
                 let credential = Credential::generate(TokenKind::Api, id)?;
                 store::api_tokens::set_hash(tx, id, &credential.hash())?;
-                let detail = serde_json::json!({"name": draft.name.as_str(), "scopes": draft.scopes.to_string()});
+                let detail = serde_json::json!({
+                    "name": draft.name.as_str(), "scopes": draft.scopes.to_string(),
+                    "connections": draft.reach.connections, "owner": draft.reach.owner,
+                });
                 audit(tx, &caller, Deed::Created, "api_token", id, &detail)?;
                 let (token, _) = store::api_tokens::find(tx, id)?.ok_or_else(|| Error::internal("just written"))?;
                 Ok((token, credential.text().clone()))

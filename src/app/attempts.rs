@@ -27,6 +27,10 @@ const PAIR: Quota = Quota { most: 5, each: Duration::from_secs(12), reserves: tr
 /// all that they have before an owner elsewhere is held up, so one address never locks anybody out; and 144,000 guesses a
 /// day get nowhere with passwords of twelve characters.
 const ACCOUNT: Quota = Quota { most: 100, each: Duration::from_millis(600), reserves: true };
+/// One who knows a password and guesses at the code behind it, from however many addresses: ten, then six an hour. A code
+/// is one of a million, and three are good at a time, so 144 guesses a day hit once in six years. Nobody comes here without
+/// the password, so no stranger holds an owner up.
+const CODES: Quota = Quota { most: 10, each: Duration::from_mins(10), reserves: true };
 /// One who guesses at many accounts: thirty, then thirty a minute. Many people may sit behind an address and come at
 /// once, so those under way are not counted; as many as fail are paid for afterwards, one by one.
 const ADDRESS: Quota = Quota { most: 30, each: Duration::from_secs(2), reserves: false };
@@ -83,6 +87,11 @@ impl Attempts {
     /// elsewhere never hold a program up.
     pub(super) fn at_secrets() -> Self {
         Self::new(None, Box::new(Instant::now))
+    }
+
+    /// For the codes of second factors, behind a right password.
+    pub(super) fn at_codes() -> Self {
+        Self::new(Some(CODES), Box::new(Instant::now))
     }
 
     fn new(account: Option<Quota>, clock: Box<dyn Fn() -> Instant + Send + Sync>) -> Self {

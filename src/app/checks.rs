@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     App, SecretsMode,
     access::Caller,
+    connections::of_caller,
     provider_check::{self, Checked, Finding, Verdict},
     providers,
     registration::strings,
@@ -309,7 +310,8 @@ impl App {
         faults.extend(self.check_public_url().await?);
         faults.extend(self.check_keys().await?);
         faults.extend(self.check_exchange().await?);
-        let errors = self.db.scan(engine_errors).await?;
+        let who = caller.clone();
+        let errors = self.db.scan(move |read| engine_errors(read, &who)).await?;
         if errors != EngineErrors::default() {
             faults.push(SetupFault::EngineErrors(errors));
         }
@@ -499,7 +501,8 @@ fn look(read: &Read<'_>, caller: &Caller, entry: &Entry, provider: &Provider, pr
     if secret != SecretState::Usable {
         tried = Tried::Pointless;
     }
-    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, ..Filter::default() };
+    let reach = caller.reach().clone();
+    let filter = Filter { profile_id: Some(profile.id), include_runtime: true, reach, ..Filter::default() };
     let connections = store::connections::list(read, &filter)?;
     let lost = |connection: &&Connection| connection.status == Some(Status::Failed);
     let names = |connection: &Connection| (connection.name.to_string(), connection.owner.clone().unwrap_or_default());
@@ -575,12 +578,16 @@ fn ailment(
     }
 }
 
-fn engine_errors(read: &Read<'_>) -> Result<EngineErrors> {
+fn engine_errors(read: &Read<'_>, caller: &Caller) -> Result<EngineErrors> {
+    let in_reach = |mut ids: Vec<i64>| {
+        ids.retain(|id| of_caller(read, caller, None, *id).is_ok());
+        ids
+    };
     Ok(EngineErrors {
         profiles: store::profiles::unopenable(read)?,
-        grants: store::grants::unopenable(read)?,
-        answers: store::refreshes::unopenable(read)?,
-        inputs: store::connections::unopenable(read)?,
+        grants: in_reach(store::grants::unopenable(read)?),
+        answers: in_reach(store::refreshes::unopenable(read)?),
+        inputs: in_reach(store::connections::unopenable(read)?),
         rejected: store::profiles::rejected(read)?,
     })
 }

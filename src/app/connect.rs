@@ -17,6 +17,7 @@ use super::{
     audit,
     connections::{choose_profile, of_caller},
     credential::Credential,
+    reach,
     refresh::{self, flight},
     registration::Registration,
 };
@@ -51,6 +52,8 @@ const MOST_BROWSERS: u32 = 10;
 const MOST_LINKS: u32 = 10;
 /// A provider has so long for each answer.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// What stands where a secret was.
+const MASK: &str = "[redacted]";
 /// More scopes, or longer ones, nobody asks for.
 const MOST_SCOPES: usize = 100;
 const MOST_SCOPE: usize = 255;
@@ -196,7 +199,7 @@ pub enum Outcome {
 
 impl App {
     /// The redirect URI of a profile (RFC 6749 §3.1.2): to be registered at its provider, to the letter.
-    fn redirect_uri(&self, callback: Callback) -> String {
+    pub(super) fn redirect_uri(&self, callback: Callback) -> String {
         format!("{}{}", self.settings.public_url, callback.path())
     }
 
@@ -353,12 +356,20 @@ impl App {
         let landed = |outcome| Landing { outcome, return_url: link.return_url.clone() };
         let redirect_uri = self.redirect_uri(callback);
         let text = |name: &str| back.parameters.get(name).map(|value| value.expose().to_owned());
+        let entry = registration.provider.entry();
+        let code_param = entry.code_param.clone().unwrap_or_else(|| "code".to_owned());
+        // Some repeat what they were sent, and what is shown may go on to somebody else (`return_url`).
+        let masked = |text: String| {
+            let secrets = ["state", code_param.as_str()].into_iter().filter_map(|name| back.parameters.get(name));
+            secrets
+                .filter(|secret| !secret.expose().is_empty())
+                .fold(text, |text, secret| text.replace(secret.expose(), MASK))
+        };
         let refused = |error: String, description: Option<String>| Outcome::Refused {
-            error: shown(&error, 64),
-            description: description.map(|text| shown(&text, 300)),
+            error: shown(&masked(error), 64),
+            description: description.map(|text| shown(&masked(text), 300)),
             redirect_uri: redirect_uri.clone(),
         };
-        let entry = registration.provider.entry();
         // RFC 9207: an answer that another server has made is none.
         if !registration.provider.takes_issuer(text("iss").as_deref()) {
             return Ok(landed(refused("wrong_issuer".to_owned(), None)));
@@ -366,7 +377,7 @@ impl App {
         if let Some(error) = text("error") {
             return Ok(landed(refused(error, text("error_description"))));
         }
-        let Some(code) = back.parameters.get(entry.code_param.as_deref().unwrap_or("code")) else {
+        let Some(code) = back.parameters.get(&code_param) else {
             return Ok(landed(refused("no_code".to_owned(), None)));
         };
         let kept = entry.callback_params.iter().filter_map(|name| Some((name.clone(), Value::from(text(name)?))));
@@ -423,9 +434,9 @@ impl App {
                 },
                 unanswered => Refusal::of_sent(unanswered),
             };
-            let app_is_to_blame = refusal.blame == Blame::App;
+            let next_may_help = refusal.may_be_the_secret();
             last = Some(refusal);
-            if !app_is_to_blame {
+            if !next_may_help {
                 break;
             }
         }
@@ -434,7 +445,10 @@ impl App {
 
     /// Keeps the tokens that came for a connection, once it is clear whose they are.
     async fn keep(&self, aim: Aim, secret: Option<SecretKind>, raw: &RawAnswer, set: TokenSet) -> Result<Exchanged> {
-        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &set.extra, DEADLINE).await {
+        // Some providers tell in the callback whose account it is, and not with the tokens.
+        let mut extra = aim.extra.clone();
+        extra.extend(set.extra);
+        let account = match self.engine.user_info(&aim.registration.provider, &set.access, &extra, DEADLINE).await {
             Ok(account) => account,
             Err(refusal) => {
                 tracing::info!(
@@ -467,8 +481,6 @@ impl App {
         }
         let refreshable = set.refresh.is_some() || aim.grant_type == GrantType::ClientCredentials;
         let due_at = refresh::due_at(&aim.registration.provider, raw.received_at, set.expires_at, refreshable)?;
-        let mut extra = aim.extra.clone();
-        extra.extend(set.extra);
         let kept = Kept {
             grant_type: aim.grant_type,
             tokens: Tokens {
@@ -722,6 +734,7 @@ fn aim_in(tx: &Tx<'_>, caller: &Caller, wish: &Wish) -> Result<(Connection, bool
         parent_id: wish.parent_id,
         input: wish.variables.clone(),
     };
+    reach::may_make(tx, caller, &mut draft)?;
     let profile = choose_profile(tx, &draft, customer_id)?;
     if wish.name.is_none() {
         draft.name = profile.name.clone();

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     App,
     access::Caller,
-    audit, providers,
+    audit, providers, reach,
     revocations::{Revocation, end_grant},
 };
 use crate::{
@@ -66,6 +66,7 @@ impl App {
     /// All connections that pass the filter, by id.
     pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Vec<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
+        let filter = Filter { reach: caller.reach().clone(), ..filter };
         self.db.scan(move |read| store::connections::list(read, &filter)).await
     }
 
@@ -77,6 +78,7 @@ impl App {
         filter: Filter,
     ) -> Result<Vec<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
+        let filter = Filter { reach: caller.reach().clone(), ..filter };
         self.db
             .scan(move |read| {
                 let customer_id = Some(store::customers::get(read, &key)?.id);
@@ -87,11 +89,17 @@ impl App {
 
     /// Makes a connection that nobody has authorised yet. Without a profile in the draft the only one of its provider is
     /// taken, or the one that the customer has.
-    pub async fn create_connection(&self, caller: &Caller, customer: Option<Key>, draft: Draft) -> Result<Connection> {
+    pub async fn create_connection(
+        &self,
+        caller: &Caller,
+        customer: Option<Key>,
+        mut draft: Draft,
+    ) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| {
+                reach::may_make(tx, &caller, &mut draft)?;
                 let customer = customer.map(|key| store::customers::get(tx, &key)).transpose()?;
                 let customer_id = customer.map(|customer| customer.id);
                 let profile = choose_profile(tx, &draft, customer_id)?;
@@ -116,9 +124,12 @@ impl App {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
-                let connection = of_customer(tx, customer.as_ref(), id)?;
+                let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
                 expected.check(Noun::Connection, connection.updated_at)?;
                 let draft = change(&connection);
+                if draft.parent_id != connection.parent_id {
+                    reach::may_descend(tx, &caller, draft.parent_id)?;
+                }
                 // A connection is not made from itself, not by way of others either.
                 let mut parent = draft.parent_id;
                 while let Some(next) = parent {
@@ -150,7 +161,7 @@ impl App {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
-                let connection = of_customer(tx, customer.as_ref(), id)?;
+                let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
                 expected.check(Noun::Connection, connection.updated_at)?;
                 // Before its row goes: the tokens are ended at the provider as those of a disconnected one.
                 end_grant(tx, id)?;
@@ -167,7 +178,7 @@ impl App {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
-                let connection = of_customer(tx, customer.as_ref(), id)?;
+                let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
                 end(tx, &connection, "disconnected")?;
                 audit(tx, &caller, Deed::Disconnected, "connection", id, &json!({}))?;
                 store::connections::get(tx, id)
@@ -176,8 +187,8 @@ impl App {
             .inspect(|_| self.worker.wake())
     }
 
-    /// Ends the grants made through every profile of this name, of one owner or of everybody. The connections stay, and
-    /// have to be authorised again.
+    /// Ends the grants made through every profile of this name, of one owner or of everybody, as far as the caller reaches.
+    /// The connections stay, and have to be authorised again.
     pub async fn delete_access_tokens(
         &self,
         caller: &Caller,
@@ -194,7 +205,7 @@ impl App {
                 }
                 let mut done = TokensDeleted::default();
                 for profile in profiles {
-                    for id in store::connections::authorized(tx, profile.id, owner.as_deref())? {
+                    for id in store::connections::authorized(tx, profile.id, owner.as_deref(), caller.reach())? {
                         let connection = store::connections::get(tx, id)?;
                         done.connections += 1;
                         match end(tx, &connection, "access tokens deleted")? {
@@ -203,7 +214,8 @@ impl App {
                             Revocation::Nothing => {}
                         }
                     }
-                    let detail = json!({"all_owners": owner.is_none()});
+                    let detail =
+                        json!({"all_owners": owner.is_none(), "all_in_reach": !caller.reach().is_everything()});
                     audit(tx, &caller, Deed::Disconnected, "profile", profile.id, &detail)?;
                     done.connectors.push(profile.provider);
                 }
@@ -226,19 +238,19 @@ fn end(tx: &Tx<'_>, connection: &Connection, reason: &str) -> Result<Revocation>
     Ok(revocation)
 }
 
-/// A connection as a caller may see it.
-pub(super) fn of_caller(read: &Read<'_>, _: &Caller, customer: Option<&Key>, id: i64) -> Result<Connection> {
-    of_customer(read, customer, id)
-}
-
-fn of_customer(read: &Read<'_>, customer: Option<&Key>, id: i64) -> Result<Connection> {
+/// A connection, of this customer where one is given, as a caller may see it: the one way to it for whatever somebody
+/// asks. What is out of the caller's reach is not there.
+pub(super) fn of_caller(read: &Read<'_>, caller: &Caller, customer: Option<&Key>, id: i64) -> Result<Connection> {
     let connection = store::connections::get(read, id)?;
-    if let Some(key) = customer
-        && connection.customer_id != Some(store::customers::get(read, key)?.id)
-    {
-        return Err(Error::not_found(Noun::Connection, id));
+    let theirs = match customer {
+        Some(key) => connection.customer_id == Some(store::customers::get(read, key)?.id),
+        None => true,
+    };
+    if theirs && caller.reach().has(id, connection.owner.as_deref()) {
+        Ok(connection)
+    } else {
+        Err(Error::not_found(Noun::Connection, id))
     }
-    Ok(connection)
 }
 
 pub(super) fn choose_profile(read: &Read<'_>, draft: &Draft, customer_id: Option<i64>) -> Result<Profile> {

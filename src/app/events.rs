@@ -12,10 +12,12 @@ use crate::{
 pub const MOST_EVENTS: u32 = 100;
 
 impl App {
-    /// Up to `limit` events (at most [`MOST_EVENTS`]), newest first; `before`: only those with a smaller id.
+    /// Up to `limit` events (at most [`MOST_EVENTS`]), newest first; `before`: only those with a smaller id. Those about
+    /// connections out of the caller's reach are not among them.
     pub async fn list_events(&self, caller: &Caller, before: Option<i64>, limit: u32) -> Result<Vec<Event>> {
         caller.need(Scope::ConnectionsRead)?;
-        self.db.scan(move |read| store::events::list(read, before, limit.min(MOST_EVENTS))).await
+        let reach = caller.reach().clone();
+        self.db.scan(move |read| store::events::list(read, before, limit.min(MOST_EVENTS), &reach)).await
     }
 }
 

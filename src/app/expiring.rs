@@ -19,11 +19,12 @@ pub const FURTHEST: Duration = Duration::from_hours(400 * 24);
 
 impl App {
     /// What ends within so long a time, or has ended and is still in its place: at most [`MOST`], the first first; and
-    /// whether there is more. API tokens are for administrators alone.
+    /// whether there is more. API tokens are for administrators alone, connections for whom they are in reach of.
     pub async fn list_expiring(&self, caller: &Caller, within: Duration) -> Result<(Vec<Expiring>, bool)> {
         caller.need(Scope::ProfilesRead)?;
         caller.need(Scope::ConnectionsRead)?;
         let with_tokens = caller.need(Scope::Admin).is_ok();
+        let reach = caller.reach().clone();
         let within = i64::try_from(within.min(FURTHEST).as_millis()).unwrap_or(i64::MAX);
         let mut found = self
             .db
@@ -37,7 +38,7 @@ impl App {
                 let lives = lives(read)?;
                 let limiting: Vec<&str> =
                     lives.iter().filter(|(_, life)| life.is_limited()).map(|(slug, _)| slug.as_str()).collect();
-                store::expiring::each_refresh_token(read, until, &limiting, |provider, times, what| {
+                store::expiring::each_refresh_token(read, &reach, until, &limiting, |provider, times, what| {
                     let life = lives.get(provider).copied().unwrap_or_default();
                     if let Some((expires_at, why)) = times.end(life).filter(|(at, _)| *at <= until) {
                         found.extend([Expiring { what: what()?, why, expires_at }]);

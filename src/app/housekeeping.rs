@@ -1,4 +1,5 @@
-//! What has to be done from time to time: expired sessions, links and tokens go, and old events.
+//! What has to be done from time to time: expired sessions, links and tokens go, and old events and
+//! audit entries.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -36,7 +37,7 @@ struct Shared {
 }
 
 impl Housekeeper {
-    pub(super) fn start(db: Db) -> std::io::Result<Self> {
+    pub(super) fn start(db: Db, audit_days: u32) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             stopped: Mutex::new(false),
             changed: Condvar::new(),
@@ -44,7 +45,7 @@ impl Housekeeper {
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("housekeeper".to_owned()).spawn(move || shared.rounds(&db))?
+            std::thread::Builder::new().name("housekeeper".to_owned()).spawn(move || shared.rounds(&db, audit_days))?
         };
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -73,14 +74,18 @@ impl Drop for Housekeeper {
 }
 
 impl Shared {
-    fn rounds(&self, db: &Db) {
+    fn rounds(&self, db: &Db, audit_days: u32) {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stopped {
             let now = db.now();
             *self.last_round.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             let (begun, seen) = (Timestamp(now.0 - SESSION_LIFE_MS), Timestamp(now.0 - SESSION_IDLE_MS));
             db.note(move |tx| {
-                store::users::sweep(tx, begun, seen)?;
+                store::users::sweep(tx)?;
+                store::sessions::sweep(tx, begun, seen)?;
+                if audit_days > 0 {
+                    store::audit::sweep(tx, now.plus_ms(-i64::from(audit_days) * DAY_MS))?;
+                }
                 store::client_applications::sweep(tx)?;
                 super::connect::sweep(tx)?;
                 store::revocations::sweep(tx, now.plus_ms(-EVENTS_MS))?;

@@ -1,6 +1,6 @@
 //! The keys that seal secrets.
 
-use super::{App, access::Caller};
+use super::{App, access::Caller, connections::of_caller};
 use crate::{
     domain::{Result, user::Scope},
     store,
@@ -43,17 +43,21 @@ impl App {
     /// Opens every sealed value. Answers how many there are, and table and row of those that do not open.
     pub async fn verify_keys(&self, caller: &Caller) -> Result<(u64, Vec<(String, String)>)> {
         caller.need(Scope::Admin)?;
+        let who = caller.clone();
         self.db
-            .scan(|read| {
+            .scan(move |read| {
                 let values = store::installation::key_ids_in_use(read)?.iter().map(|(_, _, count)| count).sum();
                 let mut bad: Vec<(String, String)> = store::profiles::unopenable(read)?
                     .into_iter()
                     .map(|(id, kind)| ("profile_secrets".to_owned(), format!("{id}/{kind}")))
                     .collect();
-                let inputs = store::connections::unopenable(read)?;
+                let mut inputs = store::connections::unopenable(read)?;
+                inputs.retain(|id| of_caller(read, &who, None, *id).is_ok());
                 bad.extend(inputs.into_iter().map(|id| ("connections".to_owned(), id.to_string())));
                 let webhooks = store::webhooks::unopenable(read)?;
                 bad.extend(webhooks.into_iter().map(|id| ("webhooks".to_owned(), id.to_string())));
+                let factors = store::second_factors::unopenable(read)?;
+                bad.extend(factors.into_iter().map(|id| ("second_factors".to_owned(), id.to_string())));
                 Ok((values, bad))
             })
             .await

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod api_tokens;
 mod attempts;
+pub mod audit;
 pub mod checks;
 pub mod client_applications;
 pub mod connect;
@@ -26,14 +27,19 @@ pub mod live;
 pub mod load;
 pub mod metrics;
 pub mod overview;
+pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
 pub mod providers;
 pub mod proxy;
+mod reach;
 mod refresh;
 mod registration;
 pub mod revocations;
 pub mod search;
+pub mod second_factors;
+pub mod sessions;
+pub mod settings;
 pub mod tokens;
 pub mod users;
 pub mod webhooks;
@@ -47,7 +53,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    domain::{Result, Secret, audit::Deed},
+    domain::{Result, Secret, Timestamp, audit::Deed},
     oauth::Engine,
     store::{self, Db, Tx},
 };
@@ -85,6 +91,10 @@ pub struct Settings {
     pub return_urls: Vec<String>,
     /// For how long nothing may happen while a request is passed on.
     pub proxy_idle: Duration,
+    /// For how many days the audit trail is kept; 0: for ever.
+    pub audit_days: u32,
+    /// What is told of all settings.
+    pub about: settings::About,
 }
 
 /// How client secrets of providers are kept.
@@ -113,6 +123,8 @@ pub struct App {
     settings: Settings,
     attempts: Attempts,
     application_attempts: Attempts,
+    code_attempts: Attempts,
+    started_at: Timestamp,
     recognised: Recognised,
     /// Places for large uploads.
     uploads: Arc<Semaphore>,
@@ -134,10 +146,12 @@ impl App {
     pub fn start(db: Db, settings: Settings, run: &Credential) -> std::io::Result<Arc<Self>> {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let hasher = Hasher::start(workers)?;
-        let housekeeper = Housekeeper::start(db.clone())?;
+        let housekeeper = Housekeeper::start(db.clone(), settings.audit_days)?;
         let worker = Worker::new()?;
+        let started_at = db.now();
         let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
+            started_at,
             hasher,
             engine: Engine::new(settings.allow_private),
             housekeeper,
@@ -155,6 +169,7 @@ impl App {
             settings,
             attempts: Attempts::at_passwords(),
             application_attempts: Attempts::at_secrets(),
+            code_attempts: Attempts::at_codes(),
             recognised: Recognised::default(),
             uploads: Arc::new(Semaphore::new(client_applications::MOST_UPLOADS)),
             run: run.hash(),
@@ -195,7 +210,7 @@ impl App {
     }
 
     /// How long it is until then; very long for never.
-    fn until(&self, at: Option<crate::domain::Timestamp>) -> Duration {
+    fn until(&self, at: Option<Timestamp>) -> Duration {
         at.map_or(Duration::MAX, |at| Duration::from_millis(u64::try_from(at.0 - self.db.now().0).unwrap_or(0)))
     }
 

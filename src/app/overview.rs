@@ -20,20 +20,22 @@ const DAYS: i64 = 7;
 pub const BACKUP_OLD_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 impl App {
-    /// What wants attention, with numbers. What is for administrators is left out for others.
+    /// What wants attention, with numbers. What is for administrators is left out for others, and connections out of the
+    /// caller's reach are neither shown nor counted.
     pub async fn overview(&self, caller: &Caller) -> Result<Overview> {
         caller.need(Scope::ProfilesRead)?;
         caller.need(Scope::ConnectionsRead)?;
         let sees_applications = caller.need(Scope::ApplicationsRead).is_ok();
         let is_admin = caller.need(Scope::Admin).is_ok();
         let (expiring, more_expiring) = self.list_expiring(caller, AHEAD).await?;
+        let reach = caller.reach().clone();
         self.db
             .scan(move |read| {
                 let (profiles, customers, applications) = store::overview::marked(read)?;
                 let mut counts = Counts {
                     profiles,
                     customers,
-                    connections: store::overview::connections(read)?,
+                    connections: store::overview::connections(read, &reach)?,
                     providers: providers::slugs(read)?.len() as u64,
                     client_applications: sees_applications.then_some(applications),
                     ..Counts::default()
@@ -49,13 +51,18 @@ impl App {
                 Ok(Overview {
                     at: read.now(),
                     rejected: store::overview::rejected(read)?,
-                    lost: store::overview::lost(read)?,
-                    uncertain: store::overview::uncertain(read)?,
+                    lost: store::overview::lost(read, &reach)?,
+                    uncertain: store::overview::uncertain(read, &reach)?,
                     expiring,
                     more_expiring,
                     dead,
                     counts,
-                    refreshes: store::refresh_results::days(read, DAYS)?,
+                    // Days are not counted by connection, and what is out of reach is not counted for anybody.
+                    refreshes: if reach.is_everything() {
+                        store::refresh_results::days(read, DAYS)?
+                    } else {
+                        Vec::new()
+                    },
                     last_backup_at: last_backup_at(read)?,
                 })
             })

@@ -3,7 +3,7 @@
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, access::Caller, audit, providers};
+use super::{App, access::Caller, audit, providers, reach};
 use crate::{
     domain::{
         Error, Noun, Page, Result, Secret, Why,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often a write is tried again when another one got in between.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// A secret ready to be kept: hashed outside of the transaction; `None`: it is the one that is kept already.
 pub(super) type Hashed = Option<String>;
@@ -160,9 +160,15 @@ impl App {
     /// Whether `secret` is the current secret of a profile, kept as the configuration wants it. Where the sealed form is
     /// kept this costs a microsecond; where only the hash is, it costs a hash.
     pub(super) async fn is_kept_secret(&self, id: i64, secret: &Secret) -> Result<bool> {
+        self.is_kept(id, SecretKind::Current, secret).await
+    }
+
+    /// The same of either client secret.
+    pub(super) async fn is_kept(&self, id: i64, kind: SecretKind, secret: &Secret) -> Result<bool> {
         // One that does not open any more counts as another one, so that giving it again repairs it.
         let (opened, kept) = self.db.read(|read| {
-            Ok((store::profiles::open_secret(read, id, SecretKind::Current).unwrap_or_default(), hash_of(read, id)?))
+            let opened = store::profiles::open_secret(read, id, kind).unwrap_or_default();
+            Ok((opened, store::profiles::secret(read, id, kind)?.and_then(|stored| stored.hash)))
         })?;
         match (opened, kept) {
             // Kept the other way than configured: it counts as another one, so that it is kept anew.
@@ -197,6 +203,7 @@ pub(super) fn save(
 ) -> Result<i64> {
     let deed = if id.is_some() { Deed::Updated } else { Deed::Created };
     let id = if let Some(id) = id {
+        reach::all_of_profile(tx, caller, id)?;
         store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)?
     } else {
         let by = caller.user().map(|user| user.id);
@@ -234,7 +241,14 @@ pub(super) fn parameters_text(parameters: &Parameters) -> Secret {
 
 fn remove(tx: &Tx<'_>, caller: &Caller, id: i64) -> Result<()> {
     let profile = store::profiles::get(tx, id)?;
-    store::profiles::delete(tx, id)?;
+    store::profiles::delete(tx, id).map_err(|error| match error {
+        // How many there are, the profile itself tells; which ones, only whoever sees them all.
+        Error::InUse { what, mut by } if !caller.reach().is_everything() => {
+            by.iter_mut().filter(|by| by.what == Noun::Connection).for_each(|by| by.examples.clear());
+            Error::InUse { what, by }
+        }
+        other => other,
+    })?;
     let detail = json!({"provider": profile.provider, "name": profile.name.as_str()});
     audit(tx, caller, Deed::Deleted, "profile", id, &detail)
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{App, access::Caller, audit};
+use super::{App, access::Caller, audit, reach};
 use crate::{
     domain::{
         Error, Noun, Result, Timestamp, Why,
@@ -135,6 +135,7 @@ impl App {
             .write(move |tx| {
                 let mut definition = Definition::new(&entry, Origin::Operator);
                 check(tx, &entry.slug, &expected)?;
+                reach::all_of_provider(tx, &caller, &entry.slug)?;
                 match deed {
                     Deed::Created => store::providers::insert(tx, &entry.slug, &definition.json)?,
                     _ => store::providers::update(tx, &entry.slug, &definition.json)?,
@@ -153,6 +154,7 @@ impl App {
         self.db
             .write(move |tx| {
                 check(tx, &slug, &expected)?;
+                reach::all_of_provider(tx, &caller, &slug)?;
                 store::providers::delete(tx, &slug)?;
                 let uses = store::providers::uses(tx, &slug)?;
                 if uses.count > 0 && !catalogue::built_in().contains_key(&slug) {

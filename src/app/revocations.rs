@@ -1,7 +1,7 @@
 //! Ending grants at their providers (RFC 7009): queued in the transaction that ends them here, sent in the background,
 //! tried again while a provider is down. Here the tokens are gone at once in any case.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
@@ -83,11 +83,19 @@ impl App {
     pub(super) async fn revoke_due(&self) -> Result<Option<Timestamp>> {
         let due = self.db.scan(|read: &Read<'_>| store::revocations::due(read, BATCH)).await?;
         let full = due.len() == BATCH;
-        stream::iter(due)
-            .for_each_concurrent(PARALLEL, |waiting| async move {
-                let id = waiting.id;
-                if let Err(error) = self.revoke_one(waiting).await {
-                    tracing::warn!(revocation = id, %error, "what came of a revocation could not be written");
+        // Those of one connection one after the other, in the order in which they were queued.
+        let mut by_connection: BTreeMap<i64, Vec<store::revocations::Waiting>> = BTreeMap::new();
+        for waiting in due {
+            by_connection.entry(waiting.connection_id).or_default().push(waiting);
+        }
+        stream::iter(by_connection.into_values())
+            .for_each_concurrent(PARALLEL, |mut of_one| async move {
+                of_one.sort_by_key(|waiting| waiting.id);
+                for waiting in of_one {
+                    let id = waiting.id;
+                    if let Err(error) = self.revoke_one(waiting).await {
+                        tracing::warn!(revocation = id, %error, "what came of a revocation could not be written");
+                    }
                 }
             })
             .await;

@@ -27,7 +27,7 @@ impl App {
         self.db.scan(move |read| store::search::profiles(read, &filter, &wanted)).await
     }
 
-    /// Connections by id.
+    /// Connections within the caller's reach, by id.
     pub async fn search_connections(
         &self,
         caller: &Caller,
@@ -35,7 +35,8 @@ impl App {
         wanted: Wanted,
     ) -> Result<Found<ConnectionItem>> {
         caller.need(Scope::ConnectionsRead)?;
-        self.db.scan(move |read| store::search::connections(read, &filter, &wanted)).await
+        let reach = caller.reach().clone();
+        self.db.scan(move |read| store::search::connections(read, &filter, &wanted, &reach)).await
     }
 
     /// Customers by id.
@@ -50,9 +51,10 @@ impl App {
         self.db.scan(move |read| store::search::client_applications(read, &wanted)).await
     }
 
-    /// Events, newest first. Where many are looked at in vain, a page has fewer than it may, and others follow.
+    /// Events, newest first; of connections only those within the caller's reach. Where many are looked at in vain, a page has fewer than it may, and others follow.
     pub async fn search_events(&self, caller: &Caller, filter: EventFilter, wanted: Wanted) -> Result<Found<Event>> {
         caller.need(Scope::ConnectionsRead)?;
-        self.db.scan(move |read| store::search::events(read, &filter, &wanted)).await
+        let reach = caller.reach().clone();
+        self.db.scan(move |read| store::search::events(read, &filter, &wanted, &reach)).await
     }
 }

@@ -1,16 +1,18 @@
-//! Users, their sessions, and how the first of them comes about.
+//! Users, how they log in, and how the first of them comes about.
 
 use super::{
     App,
     access::{Caller, Origin},
     audit,
     credential::Credential,
+    reach,
 };
 use crate::{
     domain::{
         Error, Name, Noun, Rejection, Result, Secret, Timestamp, Why,
         api_token::TokenKind,
         audit::Deed,
+        second_factor::State,
         user::{Role, Scope, User},
     },
     store,
@@ -50,6 +52,7 @@ impl App {
     /// Makes a user.
     pub async fn create_user(&self, caller: &Caller, draft: Draft) -> Result<User> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let hash = self.hasher.hash(&draft.password).await?;
         let caller = caller.clone();
         self.db.write(move |tx| insert(tx, &caller, &draft, &hash)).await
@@ -78,6 +81,7 @@ impl App {
         password: Option<Secret>,
     ) -> Result<User> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         if role.is_none() && password.is_none() {
             return Err(Error::invalid("", Why::NothingToChange));
         }
@@ -96,6 +100,7 @@ impl App {
                 }
                 if let Some(hash) = &hash {
                     store::users::set_password(tx, id, hash)?;
+                    store::sessions::delete_others(tx, id, None)?;
                 }
                 let detail = serde_json::json!({"role": role.map(Role::as_str), "password": hash.is_some()});
                 audit(tx, &caller, Deed::Updated, "user", id, &detail)?;
@@ -104,16 +109,36 @@ impl App {
             .await
     }
 
-    /// Begins a session for name and password.
-    pub async fn log_in(&self, name: &str, password: &Secret, origin: Origin) -> Result<(User, Credential)> {
-        // What is compared takes a while; a password that is changed meanwhile opens no session.
-        let before = self.db.read(|read| store::users::find_by_name(read, &name.to_lowercase()))?;
-        let user = self.by_password(name, password, origin.address).await?;
-        let seen = before.map(|(_, hash)| hash).unwrap_or_default();
+    /// Begins a session for name and password, and the code of the second factor where the user has one.
+    ///
+    /// That a code is missing or wrong is told to those alone who have the password. A wrong one counts as a wrong password.
+    pub async fn log_in(
+        &self,
+        name: &str,
+        password: &Secret,
+        code: Option<&Secret>,
+        origin: Origin,
+    ) -> Result<(User, Credential)> {
         let session = Credential::generate(TokenKind::Session, 0)?;
         let hash = session.hash();
-        let user = self.db.write(move |tx| begin_session(tx, user, origin, &hash, &seen)).await?;
-        Ok((user, session))
+        let mut wrong = Rejection::Bad;
+        let user = self
+            .check_password(name, password, origin.address, async |user, kept| {
+                let (kept, origin) = (kept.to_owned(), origin.clone());
+                if !user.second_factor {
+                    let begin = move |tx: &store::Tx<'_>| begin_session(tx, user, origin, &hash, &kept, None);
+                    return self.db.write(begin).await.map(Some);
+                }
+                let code = code.ok_or(Error::Unauthenticated(Rejection::CodeMissing))?;
+                wrong = Rejection::CodeWrong;
+                let caller = Caller::of_user(user.clone(), None, origin.clone());
+                self.with_code(&caller, user.id, code, move |tx, proof| {
+                    begin_session(tx, user, origin, &hash, &kept, Some(proof))
+                })
+                .await
+            })
+            .await?;
+        Ok((user.ok_or(Error::Unauthenticated(wrong))?, session))
     }
 
     /// Ends the session; safe to repeat.
@@ -122,11 +147,34 @@ impl App {
         let (hash, caller) = (session.hash(), caller.clone());
         self.db
             .write(move |tx| {
-                store::users::delete_session(tx, &hash)?;
+                store::sessions::delete(tx, &hash)?;
                 let id = caller.user().map_or(0, |user| user.id);
                 audit(tx, &caller, Deed::LoggedOut, "user", id, &serde_json::json!({}))
             })
             .await
+    }
+
+    /// Changes the caller's own password; the old one has to come with it. The user's other sessions end.
+    pub async fn change_own_password(&self, caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
+        let user = caller.in_person()?;
+        let by = caller.clone();
+        let changed = self
+            .check_password(user.name.as_str(), old, caller.origin().address, async |user, kept| {
+                let (kept, hash) = (kept.to_owned(), self.hasher.hash(new).await?);
+                let change = move |tx: &store::Tx<'_>| {
+                    // Changed by somebody else meanwhile, the old one is no longer the old one.
+                    if !store::users::has_password(tx, user.id, &kept)? {
+                        return Ok(None);
+                    }
+                    store::users::set_password(tx, user.id, &hash)?;
+                    store::sessions::delete_others(tx, user.id, by.session())?;
+                    audit(tx, &by, Deed::Updated, "user", user.id, &serde_json::json!({"password": true}))?;
+                    Ok(Some(()))
+                };
+                self.db.write(change).await
+            })
+            .await?;
+        changed.ok_or_else(|| Error::invalid("old_password", Why::NotRight))
     }
 
     /// How many administrators there are.
@@ -137,6 +185,7 @@ impl App {
     /// Makes a one-time link for a new administrator, and when it ends; links that were made before stop working.
     pub async fn make_setup_link(&self, caller: &Caller) -> Result<(String, Timestamp)> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let link = Credential::generate(TokenKind::Setup, 0)?;
         let (hash, caller) = (link.hash(), caller.clone());
         let expires_at = self
@@ -172,20 +221,29 @@ impl App {
                     return Err(Error::Unauthenticated(Rejection::Bad));
                 }
                 let user = insert(tx, &caller, &draft, &password_hash)?;
-                begin_session(tx, user, origin, &session_hash, &password_hash)
+                begin_session(tx, user, origin, &session_hash, &password_hash, None)
             })
             .await?;
         Ok((user, session))
     }
 }
 
-/// Begins a session, where the password's hash is still `seen`.
-fn begin_session(tx: &store::Tx<'_>, user: User, origin: Origin, hash: &[u8; 32], seen: &str) -> Result<User> {
-    if !store::users::insert_session(tx, hash, user.id, seen)? {
+/// Begins a session, where the password's hash is still `seen` and the second factor was asked for if there is one.
+fn begin_session(
+    tx: &store::Tx<'_>,
+    user: User,
+    origin: Origin,
+    hash: &[u8; 32],
+    seen: &str,
+    proof: Option<&'static str>,
+) -> Result<User> {
+    let asked = store::second_factors::state(tx, user.id)? != State::On || proof.is_some();
+    if !asked || !store::sessions::insert(tx, hash, user.id, seen, &origin.address.to_string())? {
         return Err(Error::Unauthenticated(Rejection::Bad));
     }
-    let caller = Caller::of_user(user.clone(), origin);
-    audit(tx, &caller, Deed::LoggedIn, "user", user.id, &serde_json::json!({}))?;
+    let caller = Caller::of_user(user.clone(), None, origin);
+    let detail = proof.map_or_else(|| serde_json::json!({}), |proof| serde_json::json!({"second_factor": proof}));
+    audit(tx, &caller, Deed::LoggedIn, "user", user.id, &detail)?;
     Ok(user)
 }
 

@@ -1,10 +1,11 @@
-//! Webhooks: addresses that want to hear of events. They make this server call out, so they are for administrators.
+//! Webhooks: addresses that want to hear of events. They make this server call out, so they are for administrators; and
+//! they hear of every connection, so whoever is limited to some makes none.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{App, access::Caller, audit, credential::Credential, deliveries};
+use super::{App, access::Caller, audit, credential::Credential, deliveries, reach};
 use crate::{
     domain::{
         Error, Faults, Result, Secret, Why,
@@ -70,6 +71,7 @@ impl App {
     /// nothing is made.
     pub async fn create_webhook(&self, caller: &Caller, new: Change) -> Result<(Webhook, Secret)> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let mut faults = Faults::default();
         let url = new.url.ok_or(Why::Missing).and_then(|url| self.webhook_url(&url));
         let url = faults.take("url", url);
@@ -92,6 +94,7 @@ impl App {
     /// Changes a webhook. What waits goes to the new address.
     pub async fn update_webhook(&self, caller: &Caller, id: i64, change: Change) -> Result<Webhook> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let url = change.url.map(|url| self.webhook_url(&url)).transpose();
         let url = url.map_err(|why| Error::invalid("url", why))?;
         let caller = caller.clone();
@@ -125,6 +128,7 @@ impl App {
     /// Gives a webhook a new secret; the one before stops at once.
     pub async fn renew_webhook_secret(&self, caller: &Caller, id: i64) -> Result<Secret> {
         caller.need(Scope::Admin)?;
+        reach::whole(caller)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| {

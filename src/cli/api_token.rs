@@ -21,6 +21,12 @@ pub(super) enum Command {
         /// A network that it may be used from, such as 10.1.0.0/16; once for each. Without any: from everywhere.
         #[arg(long = "address")]
         addresses: Vec<String>,
+        /// A connection that it may see and use; once for each. Without any: all of them.
+        #[arg(long = "connection", value_name = "ID")]
+        connections: Vec<i64>,
+        /// It may see and use connections of this owner alone.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
         /// Id of the user whose token it is; it then never may more than that user.
         #[arg(long)]
         user: Option<i64>,
@@ -36,8 +42,12 @@ pub(super) enum Command {
 
 pub(super) async fn run(context: &Context, client: &Client, command: Command) -> Result<(), Failed> {
     match command {
-        Command::Create { name, scopes, days, addresses, user } => {
-            let body = json!({"name": name, "scopes": scopes, "days": days, "addresses": addresses, "user_id": user});
+        Command::Create { name, scopes, days, addresses, connections, owner, user } => {
+            let connections = (!connections.is_empty()).then_some(connections);
+            let body = json!({
+                "name": name, "scopes": scopes, "days": days, "addresses": addresses, "connections": connections,
+                "owner": owner, "user_id": user,
+            });
             let answer = client.send_json("POST", "/api/api_tokens", &body).await?;
             let token = answer["result"]["token"].as_str().unwrap_or_default();
             context.out.done(&answer["result"], token);
@@ -50,6 +60,8 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
                     ("id", "/id"),
                     ("name", "/name"),
                     ("scopes", "/scopes"),
+                    ("connections", "/connections"),
+                    ("owner", "/owner"),
                     ("expires", "/expires_at"),
                     ("last used", "/last_used_at"),
                 ],

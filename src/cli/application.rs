@@ -65,7 +65,7 @@ pub(super) enum Command {
         /// The secret's id.
         secret: i64,
     },
-    /// Set what an application may do, or show it. Tokens that are out stop.
+    /// Set what an application may do, and to which connections, or show it. Other scopes stop the tokens that are out.
     Scopes {
         /// Its id.
         id: String,
@@ -75,6 +75,18 @@ pub(super) enum Command {
         /// It may do nothing.
         #[arg(long, conflicts_with = "scopes")]
         none: bool,
+        /// A connection that it may see and use; once for each.
+        #[arg(long = "connection", value_name = "ID")]
+        connections: Vec<i64>,
+        /// It may see and use any connection, as far as --owner lets it.
+        #[arg(long, conflicts_with = "connections")]
+        any_connection: bool,
+        /// It may see and use connections of this owner alone.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+        /// It may see and use connections of any owner.
+        #[arg(long, conflicts_with = "owner")]
+        any_owner: bool,
     },
 }
 
@@ -131,20 +143,45 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
             let answer = client.delete(&credentials(&id, &format!("/secrets/{secret}"))).await?;
             context.out.done(&answer["result"], &format!("secret {secret} is revoked"));
         }
-        Command::Scopes { id, scopes, none } => {
+        Command::Scopes { id, scopes, none, connections, any_connection, owner, any_owner } => {
             let path = credentials(&id, "/scopes");
-            let answer = if scopes.is_empty() && !none {
+            let mut body = Map::new();
+            if none || !scopes.is_empty() {
+                body.insert("scopes".to_owned(), json!(scopes));
+            }
+            if any_connection || !connections.is_empty() {
+                let connections = (!any_connection).then_some(connections);
+                body.insert("connections".to_owned(), json!(connections));
+            }
+            if any_owner || owner.is_some() {
+                body.insert("owner".to_owned(), json!(owner));
+            }
+            let answer = if body.is_empty() {
                 client.get(&path).await?
             } else {
-                client.send_json("PUT", &path, &json!({"scopes": scopes})).await?
+                client.send_json("PUT", &path, &Value::Object(body)).await?
             };
-            let granted = answer["result"]["scopes"].as_array().map_or(&[][..], Vec::as_slice);
-            let words: Vec<&str> = granted.iter().filter_map(Value::as_str).collect();
-            let text = if words.is_empty() { "none".to_owned() } else { words.join(" ") };
-            context.out.done(&answer["result"], &text);
+            context.out.done(&answer["result"], &granted(&answer["result"]));
         }
     }
     Ok(())
+}
+
+/// What an application may do, and where there is a limit, to which connections.
+fn granted(scopes: &Value) -> String {
+    let list = |value: &Value| -> Vec<String> {
+        let items = value.as_array().map_or(&[][..], Vec::as_slice);
+        items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+    };
+    let words = list(&scopes["scopes"]);
+    let mut text = if words.is_empty() { "none".to_owned() } else { words.join(" ") };
+    if scopes["connections"].is_array() {
+        text.extend([", of the connections ", &list(&scopes["connections"]).join(" ")]);
+    }
+    if let Some(owner) = scopes["owner"].as_str() {
+        text.extend([", of the owner ", owner]);
+    }
+    text
 }
 
 async fn list(context: &Context, client: &Client) -> Result<(), Failed> {
@@ -166,6 +203,8 @@ async fn list(context: &Context, client: &Client) -> Result<(), Failed> {
             ("enabled", "/enabled"),
             ("file", "/file_name"),
             ("scopes", "/scopes"),
+            ("connections", "/connections"),
+            ("owner", "/owner"),
             ("changed", "/modified_at"),
         ],
     );

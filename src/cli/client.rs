@@ -108,6 +108,24 @@ impl Client {
         Err(refusal(status.as_u16(), &serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 
+    /// GET of bytes that are passed on as they come.
+    pub(super) async fn pour(&self, path: &str, out: &mut impl std::io::Write) -> Result<(), Failed> {
+        let mut answer = self.request("GET", path)?.send().await.map_err(|error| unreachable(&error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let body = answer.bytes().await.map_err(|error| unreachable(&error))?;
+            return Err(refusal(status.as_u16(), &serde_json::from_slice(&body).unwrap_or(Value::Null)));
+        }
+        while let Some(bytes) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+            match out.write_all(&bytes) {
+                // Whoever reads has read enough.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written?,
+            }
+        }
+        Ok(out.flush()?)
+    }
+
     /// DELETE.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failed> {
         self.send(self.request("DELETE", path)?).await

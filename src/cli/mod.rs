@@ -7,6 +7,7 @@
 mod admin;
 mod api_token;
 mod application;
+mod audit;
 mod client;
 mod connection;
 mod event;
@@ -84,6 +85,9 @@ enum Command {
     /// Look after webhooks: addresses that want to hear of events.
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// See who did what.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at the keys that seal secrets.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -248,6 +252,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
         Command::Webhook(command) => {
             with_client(&context, async |client| webhook::run(&context, client, command).await)
         }
+        Command::Audit(command) => with_client(&context, async |client| audit::run(&context, client, command).await),
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
 }

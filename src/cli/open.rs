@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failed;
 use crate::{
-    app::{App, SecretsMode, Settings, credential::Credential},
+    app::{App, SecretsMode, Settings, credential::Credential, settings::About},
     config::Config,
     domain::{Secret, api_token::TokenKind},
     http::{Surface, workato::limit::ProfileLimit},
@@ -118,6 +118,11 @@ impl Opened {
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
             proxy_idle: config.proxy_idle,
+            audit_days: config.audit_days,
+            about: About {
+                data: fs::canonicalize(&config.data).unwrap_or_else(|_| config.data.clone()).display().to_string(),
+                settings: config.told.clone(),
+            },
         };
         let app = App::start(self.db.clone(), settings, &self.run)?;
         let surface = Surface {

@@ -38,6 +38,19 @@ pub(super) enum Command {
         #[arg(long = "variable", value_name = "NAME=VALUE")]
         variables: Vec<String>,
     },
+    /// Show how the app of a profile is registered: redirect URI, client secrets with their age and end. With options:
+    /// change it. A next secret is tried where the provider turns down the current one.
+    Registration {
+        /// The profile's id.
+        id: i64,
+        #[command(flatten)]
+        change: RegistrationChange,
+    },
+    /// Put the next client secret in the place of the current one, which is gone by that.
+    Promote {
+        /// The profile's id.
+        id: i64,
+    },
     /// Compare a secret with the one that is kept. Exits with 0 when it is the same, with 1 when it is not.
     VerifySecret {
         /// The profile's id.
@@ -65,6 +78,71 @@ pub(super) struct Given {
     /// The file with the app's own token, for providers that have one (Slack).
     #[arg(long)]
     token_file: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RegistrationChange {
+    /// The address that is registered at the provider: oauth is /oauth/callback, flow is
+    /// /Thingworx/Oauths/oauth/return.
+    #[arg(long, value_parser = ["oauth", "flow"])]
+    callback: Option<String>,
+    /// When the provider stops taking the current secret, such as 2026-01-31T12:00:00Z; or never.
+    #[arg(long, value_name = "TIME")]
+    secret_expires: Option<String>,
+    /// The file with the next client secret; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    next_secret_file: Option<String>,
+    /// Forget the next client secret.
+    #[arg(long, conflicts_with_all = ["next_secret_file", "next_secret_expires"])]
+    no_next_secret: bool,
+    /// When the provider stops taking the next secret; or never.
+    #[arg(long, value_name = "TIME")]
+    next_secret_expires: Option<String>,
+}
+
+impl RegistrationChange {
+    /// The body that says it; empty: nothing is to be changed.
+    fn body(self) -> Result<Map<String, Value>, Failed> {
+        let time = |text: String| if text == "never" { Value::Null } else { text.into() };
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        put("callback", self.callback.map(Value::from));
+        put("client_secret_expires_at", self.secret_expires.map(time));
+        let next = self.next_secret_file.map(|path| read_secret(&path)).transpose()?;
+        put("next_client_secret", next.map(Value::from).or(self.no_next_secret.then_some(Value::Null)));
+        put("next_client_secret_expires_at", self.next_secret_expires.map(time));
+        Ok(body)
+    }
+}
+
+/// Prints how an app is registered.
+fn print_registration(out: super::print::Out, registration: &Value) {
+    if out.json {
+        return out.value(registration);
+    }
+    let text = |field: &str| registration[field].as_str().unwrap_or_default();
+    let rejected = registration["rejected"]["why"].as_str().unwrap_or("no");
+    out.pairs(&[
+        ("provider", text("provider")),
+        ("name", text("name")),
+        ("client id", text("client_id")),
+        ("redirect URI", text("redirect_uri")),
+        ("turned down", rejected),
+    ]);
+    out.list(
+        registration["secrets"].as_array().map_or(&[], Vec::as_slice),
+        &[
+            ("secret", "/kind"),
+            ("since", "/created_at"),
+            ("last used", "/last_used_at"),
+            ("ends", "/expires_at"),
+            ("usable", "/usable"),
+        ],
+    );
 }
 
 /// A secret from a file or standard input, without the line's end; typed unseen where that is a terminal.
@@ -177,6 +255,21 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
                     out.line(&sentence);
                 }
             });
+        }
+        Command::Registration { id, change } => {
+            let body = change.body()?;
+            let path = format!("{}/registration", path(id));
+            let answer = if body.is_empty() {
+                client.get(&path).await?
+            } else {
+                client.send_json("PUT", &path, &Value::Object(body)).await?
+            };
+            print_registration(out, &answer["result"]);
+        }
+        Command::Promote { id } => {
+            let path = format!("{}/promote_secret", path(id));
+            let answer = client.send(client.request("POST", &path)?).await?;
+            print_registration(out, &answer["result"]);
         }
         Command::VerifySecret { id, secret_file } => {
             let body = json!({"client_secret": read_secret(&secret_file)?});

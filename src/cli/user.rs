@@ -43,6 +43,15 @@ pub(super) enum Command {
         #[command(flatten)]
         password: Password,
     },
+    /// Tell whether a user has a second factor, or take it away: for the day on which the device is lost. That ends the
+    /// user's sessions.
+    SecondFactor {
+        /// The user's name, without regard to case.
+        name: String,
+        /// Take it away, with its recovery codes.
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove a user, with sessions and API tokens. The last administrator stays.
     Delete {
         /// The user's id.
@@ -88,7 +97,14 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
             let answer = client.get("/api/users").await?;
             context.out.list(
                 answer["result"].as_array().map_or(&[], Vec::as_slice),
-                &[("id", "/id"), ("name", "/name"), ("email", "/email"), ("role", "/role"), ("made", "/created_at")],
+                &[
+                    ("id", "/id"),
+                    ("name", "/name"),
+                    ("email", "/email"),
+                    ("role", "/role"),
+                    ("second factor", "/second_factor"),
+                    ("made", "/created_at"),
+                ],
             );
         }
         Command::Create { name, email, role, password } => {
@@ -104,6 +120,26 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
         Command::SetPassword { id, password } => {
             let answer = update(id, json!({"password": password.read()?.as_str()})).await?;
             context.out.done(&answer["result"], &format!("user {id} has a new password; the sessions are ended"));
+        }
+        Command::SecondFactor { name, remove } => {
+            let users = client.get("/api/users").await?;
+            let wanted = name.to_lowercase();
+            let called = |user: &&Value| user["name"].as_str().is_some_and(|name| name.to_lowercase() == wanted);
+            let user = users["result"].as_array().into_iter().flatten().find(called);
+            let user = user.ok_or_else(|| Failed::new(format_args!("there is no user {name}")))?;
+            let on = user["second_factor"] == true;
+            if remove {
+                let answer = client.delete(&format!("/api/users/{}/second_factor", user["id"])).await;
+                let answer = answer.map_err(|error| {
+                    if on { error } else { Failed::new(format_args!("{name} has no second factor")) }
+                })?;
+                context
+                    .out
+                    .done(&answer["result"], &format!("{name} has no second factor now; the sessions are ended"));
+            } else {
+                let sentence = format!("{name} has {} second factor", if on { "a" } else { "no" });
+                context.out.done(&json!({"id": user["id"], "second_factor": on}), &sentence);
+            }
         }
         Command::Delete { id } => {
             let answer = client.delete(&format!("/api/users/{id}")).await?;

@@ -1,6 +1,7 @@
 //! Credentials for our own API, and the form of every credential that we issue.
 
 use super::{
+    reach::Reach,
     user::Scopes,
     value::{Name, Timestamp},
 };
@@ -18,6 +19,8 @@ pub struct ApiToken {
     pub scopes: Scopes,
     /// Networks it may be used from (`10.1.0.0/16`, `::1`); empty: from anywhere.
     pub addresses: Vec<String>,
+    /// Which connections it may see and use.
+    pub reach: Reach,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it stops; `None`: never.

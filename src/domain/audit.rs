@@ -1,5 +1,51 @@
 //! Who did what, when. An entry is written in the transaction of the deed.
 
+use super::value::Timestamp;
+
+/// An entry, as it is read.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Grows with time.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `user 1`, `api_token 3`, `client_application 7579…`, `machine`.
+    pub actor: String,
+    /// What the actor is called now; `None`: it is gone, or is the machine.
+    pub actor_name: Option<String>,
+    /// What was done, as [`Deed`] has it; a word that this program does not know is told as it is.
+    pub deed: String,
+    /// To what kind of thing: `profile`.
+    pub noun: String,
+    /// To which one.
+    pub noun_id: String,
+    /// Facts, a JSON object as text.
+    pub detail: String,
+    /// The request.
+    pub request_id: String,
+    /// Where it came from.
+    pub address: String,
+}
+
+/// Which entries: all that meet every part that is there.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Who, exactly.
+    pub actor: Option<String>,
+    /// What was done.
+    pub deed: Option<Deed>,
+    /// To what kind of thing.
+    pub noun: Option<String>,
+    /// To which one.
+    pub noun_id: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+    /// A part of the actor, the thing's id, the facts, the request's id or the address, without regard to case.
+    pub text: Option<String>,
+}
+
 /// A deed that leaves an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
@@ -21,6 +67,8 @@ pub enum Deed {
     SecretVerified,
     /// A secret issued.
     SecretIssued,
+    /// A client secret to come put in the place of the one in use.
+    SecretPromoted,
     /// A secret revoked.
     SecretRevoked,
     /// Logged in.
@@ -41,9 +89,61 @@ pub enum Deed {
     Connected,
     /// A profile tried at its provider.
     Checked,
+    /// A second factor begun; it asks nothing of anybody yet.
+    SecondFactorBegun,
+    /// A second factor confirmed: log-ins ask for a code from now on.
+    SecondFactorOn,
+    /// A second factor taken away.
+    SecondFactorOff,
+    /// A wrong code behind a right password: somebody may know that.
+    CodeRefused,
+    /// Sessions ended by their user.
+    SessionEnded,
+    /// An access token issued to a client application, the first time in an hour from an address.
+    TokenIssued,
+    /// An access token of a client application revoked, as often.
+    TokenRevoked,
+    /// The trail read as a whole, into a file.
+    Exported,
 }
 
 impl Deed {
+    /// All deeds.
+    pub const ALL: [Self; 27] = [
+        Self::Created,
+        Self::Updated,
+        Self::Deleted,
+        Self::Assigned,
+        Self::Unassigned,
+        Self::Loaded,
+        Self::Disconnected,
+        Self::SecretVerified,
+        Self::SecretIssued,
+        Self::SecretRevoked,
+        Self::LoggedIn,
+        Self::LoggedOut,
+        Self::SetupLinkMade,
+        Self::Refreshed,
+        Self::TokenHandedOut,
+        Self::Revoked,
+        Self::LinkMade,
+        Self::Connected,
+        Self::Checked,
+        Self::SecondFactorBegun,
+        Self::SecondFactorOn,
+        Self::SecondFactorOff,
+        Self::CodeRefused,
+        Self::SessionEnded,
+        Self::TokenIssued,
+        Self::TokenRevoked,
+        Self::Exported,
+    ];
+
+    /// The deed of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|deed| deed.as_str() == word)
+    }
+
     /// The word that the trail keeps.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +156,7 @@ impl Deed {
             Self::Disconnected => "disconnected",
             Self::SecretVerified => "secret_verified",
             Self::SecretIssued => "secret_issued",
+            Self::SecretPromoted => "secret_promoted",
             Self::SecretRevoked => "secret_revoked",
             Self::LoggedIn => "logged_in",
             Self::LoggedOut => "logged_out",
@@ -66,6 +167,14 @@ impl Deed {
             Self::LinkMade => "link_made",
             Self::Connected => "connected",
             Self::Checked => "checked",
+            Self::SecondFactorBegun => "second_factor_begun",
+            Self::SecondFactorOn => "second_factor_on",
+            Self::SecondFactorOff => "second_factor_off",
+            Self::CodeRefused => "code_refused",
+            Self::SessionEnded => "session_ended",
+            Self::TokenIssued => "token_issued",
+            Self::TokenRevoked => "token_revoked",
+            Self::Exported => "exported",
         }
     }
 }

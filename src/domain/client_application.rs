@@ -1,6 +1,7 @@
 //! Programs that use Grantry: a name, a configuration file, credentials.
 
 use super::{
+    reach::Reach,
     user::Scopes,
     value::{Name, Timestamp},
 };
@@ -18,6 +19,8 @@ pub struct ClientApplication {
     pub file_name: String,
     /// What its access tokens may do, at most.
     pub scopes: Scopes,
+    /// Which connections its access tokens may see and use.
+    pub reach: Reach,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its file or flag was last changed.

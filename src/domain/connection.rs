@@ -103,4 +103,6 @@ pub struct Filter {
     pub folder_id: Option<i64>,
     /// Those made from another connection too.
     pub include_runtime: bool,
+    /// Only those within this reach.
+    pub reach: super::reach::Reach,
 }

@@ -19,6 +19,9 @@ pub enum Error {
     /// The credential is good but lacks this scope.
     #[error("lacks the scope {0}")]
     Forbidden(Scope),
+    /// The credential is good but limited to some connections, and this goes beyond them.
+    #[error("out of reach: {0:?}")]
+    OutOfReach(Beyond),
     /// There is no such thing.
     #[error("{what:?} {key:?} does not exist")]
     NotFound {
@@ -94,6 +97,19 @@ impl From<NotPassed> for Error {
     }
 }
 
+/// What goes beyond the reach of a credential that is limited to some connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// A new connection, where it is limited to those that it names.
+    NewConnection,
+    /// Handing out a wider reach than its own.
+    Wider,
+    /// Something that connections out of its reach depend on.
+    Others,
+    /// What tells of all connections alike.
+    All,
+}
+
 /// A kind of thing that can be missing, taken or in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noun {
@@ -111,6 +127,10 @@ pub enum Noun {
     ClientApplicationSecret,
     /// A user of Grantry.
     User,
+    /// The second factor of a user.
+    SecondFactor,
+    /// A session of the admin page.
+    Session,
     /// An API token.
     ApiToken,
     /// An assignment of a profile to a customer.
@@ -211,6 +231,10 @@ pub enum Why {
     TooMany(usize),
     /// Not among what was granted.
     NotGranted,
+    /// A password or code that is not the one, or was used.
+    NotRight,
+    /// On already: it has to go before there can be another.
+    AlreadyOn,
     /// More is wrong than is listed.
     AndMore,
     /// The customer already has another profile of this provider.
@@ -219,6 +243,8 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// There is no client secret to come.
+    NoNextSecret,
     /// No server there says of itself what is needed; why not.
     NotDiscovered(String),
 }
@@ -234,6 +260,14 @@ pub enum Rejection {
     InUrl,
     /// A browser sent it from another site.
     CrossSite,
+    /// It is a token's, where the user in person has to come.
+    InPerson,
+    /// A password alone, of a user who has a second factor.
+    SecondFactor,
+    /// The password is right, and the code of the second factor is missing.
+    CodeMissing,
+    /// The password is right, and the code is wrong or was used.
+    CodeWrong,
 }
 
 /// What is out.

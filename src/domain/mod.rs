@@ -18,13 +18,17 @@ pub mod overview;
 pub mod profile;
 pub mod provider;
 pub mod proxy;
+pub mod reach;
 pub mod search;
+pub mod second_factor;
 pub mod secret;
+pub mod session;
+pub mod setting;
 pub mod user;
 pub mod value;
 pub mod version;
 pub mod webhook;
 
-pub use error::{Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
+pub use error::{Beyond, Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
 pub use secret::Secret;
 pub use value::{Name, Page, Timestamp};

@@ -99,7 +99,7 @@ pub struct Overview {
     pub dead: Vec<DeadDeliveries>,
     /// How many there are of everything.
     pub counts: Counts,
-    /// The last days, oldest first.
+    /// The last days, oldest first; none for who does not reach every connection.
     pub refreshes: Vec<RefreshDay>,
     /// When the last backup was made; `None`: never, as far as we know.
     pub last_backup_at: Option<Timestamp>,

@@ -99,6 +99,32 @@ pub enum Change<T> {
     Set(T),
 }
 
+/// What is known of a client secret of a profile: all but the secret.
+#[derive(Debug, Clone)]
+pub struct KeptSecret {
+    /// Which one.
+    pub kind: SecretKind,
+    /// Since when it is known here, in whichever place.
+    pub created_at: Timestamp,
+    /// When the provider last took it, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When the provider stops taking it, as far as somebody said.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it opens, so that it can be sent; else it can only be compared.
+    pub usable: bool,
+}
+
+/// That a provider turns down the client id or secret of a profile.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Since when.
+    pub at: Timestamp,
+    /// What it says.
+    pub why: String,
+    /// It is not asked again before.
+    pub until: Option<Timestamp>,
+}
+
 /// What kind of value a row of `profile_secrets` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {

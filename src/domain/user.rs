@@ -15,6 +15,8 @@ pub struct User {
     pub role: Role,
     /// When the user was made.
     pub created_at: Timestamp,
+    /// Whether a log-in asks for a code beside the password.
+    pub second_factor: bool,
 }
 
 /// What a user may do, in one word.

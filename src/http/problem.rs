@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::security::request_id;
-use crate::domain::{Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
+use crate::domain::{Beyond, Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -89,7 +89,9 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match &self.kind {
             Kind::Domain(error) => match error {
-                Error::Unauthenticated(Rejection::CrossSite) | Error::Forbidden(_) => StatusCode::FORBIDDEN,
+                Error::Unauthenticated(Rejection::CrossSite | Rejection::InPerson)
+                | Error::Forbidden(_)
+                | Error::OutOfReach(_) => StatusCode::FORBIDDEN,
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::NotFound { .. } => StatusCode::NOT_FOUND,
                 Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
@@ -121,7 +123,7 @@ impl Failure {
         match &self.kind {
             Kind::Domain(error) => match error {
                 Error::Unauthenticated(_) => "unauthenticated",
-                Error::Forbidden(_) => "forbidden",
+                Error::Forbidden(_) | Error::OutOfReach(_) => "forbidden",
                 Error::NotFound { .. } => "not_found",
                 Error::Conflict { .. } => "conflict",
                 Error::Changed { .. } => "changed",
@@ -164,7 +166,8 @@ impl Failure {
             }
             // A dress that knows which credentials are taken has said so.
             Kind::Domain(Error::Unauthenticated(rejection))
-                if *rejection != Rejection::CrossSite && !headers.contains_key(header::WWW_AUTHENTICATE) =>
+                if !matches!(rejection, Rejection::CrossSite | Rejection::InPerson)
+                    && !headers.contains_key(header::WWW_AUTHENTICATE) =>
             {
                 let challenge = HeaderValue::from_static("Bearer realm=\"grantry\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -286,8 +289,29 @@ fn error_sentence(error: &Error) -> String {
                 "Unauthorized: a credential in the URL ends up in logs; send it in the header appKey".to_owned()
             }
             Rejection::CrossSite => "Forbidden: this request was sent by a page of another site".to_owned(),
+            Rejection::InPerson => "Forbidden: this is for the user in person, and not for a token".to_owned(),
+            Rejection::SecondFactor => {
+                "Unauthorized: this user has a second factor, so the password alone is no credential; programs use an API \
+                 token"
+                    .to_owned()
+            }
+            Rejection::CodeMissing => "Unauthorized: a code of the second factor is needed".to_owned(),
+            Rejection::CodeWrong => "Unauthorized: this code is wrong, or was used".to_owned(),
         },
         Error::Forbidden(scope) => format!("Unauthorized: this credential lacks {scope}"),
+        Error::OutOfReach(beyond) => match beyond {
+            Beyond::NewConnection => {
+                "Unauthorized: this credential is limited to the connections that it names, and makes no new ones"
+            }
+            Beyond::Wider => {
+                "Unauthorized: this credential is limited to some connections, and hands out no wider reach than its own"
+            }
+            Beyond::All => "Unauthorized: this credential is limited to some connections, and this tells of all of them",
+            Beyond::Others => {
+                "Unauthorized: this credential is limited to some connections, and others depend on what it would change"
+            }
+        }
+        .to_owned(),
         Error::NotFound { what: Noun::Path, .. } => "Not found".to_owned(),
         Error::NotFound { what, key } => format!("Not found: {} {key} does not exist", noun(*what)),
         Error::Conflict { what, name } => format!("{} {name} exists already", noun(*what)),
@@ -387,6 +411,8 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::ClientApplication => "client application",
         Noun::ClientApplicationSecret => "client secret",
         Noun::User => "user",
+        Noun::SecondFactor => "second factor",
+        Noun::Session => "session",
         Noun::ApiToken => "API token",
         Noun::Assignment => "assignment",
         Noun::Webhook => "webhook",
@@ -437,12 +463,15 @@ pub fn phrase(why: &Why) -> String {
         Why::NothingToChange => "the request changes nothing".to_owned(),
         Why::TooMany(most) => format!("at most {most} are allowed"),
         Why::NotGranted => "is not granted".to_owned(),
+        Why::NotRight => "is not right".to_owned(),
+        Why::AlreadyOn => "is on already: take it away before you begin another".to_owned(),
         Why::AndMore => "there may be more faults; these are the first".to_owned(),
         Why::OtherAccount => "had another account before: say other_account to take this one".to_owned(),
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
+        Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),
     }
 }

@@ -112,6 +112,8 @@ async fn pass_on(
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
             .collect(),
     };
+    // Before anybody waits for a body: one that announces another protocol has none that ends.
+    head.check(&path).map_err(Error::from)?;
     let body = take_body(&app, &request, payload).await.map_err(Error::from)?;
     let query = request.uri().query().map(str::to_owned);
     let passed = app.pass_on(&caller, id, &below, Request { head, path, query, body }).await?;

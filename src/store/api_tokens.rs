@@ -2,11 +2,11 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Constraint as _, Read, Tx, profiles::foreign_row};
-use crate::domain::{Error, Name, Noun, Result, Timestamp, api_token::ApiToken, user::Scopes};
+use super::{Constraint as _, Read, Tx, profiles::foreign_row, reach};
+use crate::domain::{Error, Name, Noun, Result, Timestamp, api_token::ApiToken, reach::Reach, user::Scopes};
 
-const SELECT: &str =
-    "SELECT id, name, user_id, scopes, addresses, created_at, expires_at, last_used_at, hash FROM api_tokens";
+const SELECT: &str = "SELECT id, name, user_id, scopes, addresses, created_at, expires_at, last_used_at, hash,
+    connections, owner FROM api_tokens";
 
 fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
     Ok(ApiToken {
@@ -15,6 +15,7 @@ fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
         user_id: row.get(2)?,
         scopes: Scopes::parse(&row.get::<_, String>(3)?).map_err(|_| foreign_row("a token's scopes"))?,
         addresses: row.get::<_, String>(4)?.split_ascii_whitespace().map(str::to_owned).collect(),
+        reach: reach::reach(row.get::<_, Option<String>>(9)?.as_deref(), row.get(10)?)?,
         created_at: Timestamp(row.get(5)?),
         expires_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
         last_used_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
@@ -45,6 +46,8 @@ pub struct New<'a> {
     pub scopes: Scopes,
     /// Networks it may be used from.
     pub addresses: &'a [String],
+    /// Which connections it may see and use.
+    pub reach: &'a Reach,
     /// When it stops.
     pub expires_at: Option<Timestamp>,
 }
@@ -53,8 +56,8 @@ pub struct New<'a> {
 pub fn insert(tx: &Tx<'_>, new: &New<'_>) -> Result<i64> {
     tx.conn
         .prepare_cached(
-            "INSERT INTO api_tokens (user_id, name, hash, scopes, addresses, created_at, expires_at)
-             VALUES (?1, ?2, x'', ?3, ?4, ?5, ?6)",
+            "INSERT INTO api_tokens (user_id, name, hash, scopes, addresses, created_at, expires_at, connections, owner)
+             VALUES (?1, ?2, x'', ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             new.user_id,
@@ -62,7 +65,9 @@ pub fn insert(tx: &Tx<'_>, new: &New<'_>) -> Result<i64> {
             new.scopes.to_string(),
             new.addresses.join(" "),
             tx.now.0,
-            new.expires_at.map(|t| t.0)
+            new.expires_at.map(|t| t.0),
+            reach::column(new.reach),
+            new.reach.owner
         ])
         .or_referenced(|| Error::not_found(Noun::User, new.user_id.unwrap_or_default()))?;
     Ok(tx.conn.last_insert_rowid())

@@ -72,6 +72,7 @@ pub(super) fn of_noun(noun: &str) -> Topics {
         "profile" => &[Topic::Profiles, Topic::Customers],
         "customer" => &[Topic::Customers],
         "provider" => &[Topic::Providers],
+        "user" | "session" | "sessions" => &[Topic::Users],
         _ => &[],
     })
 }

@@ -2,16 +2,18 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Constraint as _, Read, Tx, pages::Marked, profiles::foreign_row};
+use super::{Constraint as _, Read, Tx, pages::Marked, profiles::foreign_row, reach};
 use crate::domain::{
     Error, Name, Noun, Page, Result, Timestamp, Why,
     client_application::{ClientApplication, File, IssuedSecret},
+    reach::Reach,
     user::Scopes,
 };
 
 const LIST: Marked = Marked { table: "client_applications", key: "seq" };
 const SELECT: &str =
-    "SELECT a.id, a.name, a.enabled, a.file_name, a.scopes, a.created_at, a.modified_at FROM client_applications a";
+    "SELECT a.id, a.name, a.enabled, a.file_name, a.scopes, a.created_at, a.modified_at, a.connections,
+    a.owner FROM client_applications a";
 
 fn application(row: &Row<'_>) -> rusqlite::Result<ClientApplication> {
     Ok(ClientApplication {
@@ -20,6 +22,7 @@ fn application(row: &Row<'_>) -> rusqlite::Result<ClientApplication> {
         enabled: row.get(2)?,
         file_name: row.get(3)?,
         scopes: Scopes::parse(&row.get::<_, String>(4)?).map_err(|_| foreign_row("an application's scopes"))?,
+        reach: reach::reach(row.get::<_, Option<String>>(7)?.as_deref(), row.get(8)?)?,
         created_at: Timestamp(row.get(5)?),
         modified_at: Timestamp(row.get(6)?),
     })
@@ -117,6 +120,16 @@ pub fn set_scopes(tx: &Tx<'_>, id: &str, scopes: Scopes) -> Result<()> {
         return Err(missing(id));
     }
     delete_access_tokens(tx, id)
+}
+
+/// Sets which connections an application's access tokens may see and use, those that are out included: it is looked up at
+/// each of their uses.
+pub fn set_reach(tx: &Tx<'_>, id: &str, reach: &Reach) -> Result<()> {
+    let changed = tx
+        .conn
+        .prepare_cached("UPDATE client_applications SET connections = ?2, owner = ?3 WHERE id = ?1")?
+        .execute(params![id, reach::column(reach), reach.owner])?;
+    if changed == 0 { Err(missing(id)) } else { Ok(()) }
 }
 
 /// Removes an application with all that belongs to it.
@@ -222,6 +235,8 @@ pub struct AccessToken {
     pub application: String,
     /// The application's name.
     pub name: String,
+    /// Which connections the application may see and use, as of now.
+    pub reach: Reach,
 }
 
 /// Adds an access token fetched with a secret and answers its id; `None` when the secret has gone, or the application
@@ -249,7 +264,8 @@ pub fn set_access_token_hash(tx: &Tx<'_>, id: i64, hash: &[u8; 32]) -> Result<()
 
 /// The access token with this id, unless it has expired or its application is disabled.
 pub fn find_access_token(read: &Read<'_>, id: i64) -> Result<Option<AccessToken>> {
-    let sql = "SELECT t.id, t.hash, t.scopes, t.created_at, t.expires_at, a.id, a.name FROM access_tokens t
+    let sql = "SELECT t.id, t.hash, t.scopes, t.created_at, t.expires_at, a.id, a.name, a.connections, a.owner
+               FROM access_tokens t
                JOIN client_application_secrets s ON s.id = t.secret_id
                JOIN client_applications a ON a.seq = s.application
                WHERE t.id = ?1 AND t.expires_at > ?2 AND a.enabled";
@@ -262,6 +278,7 @@ pub fn find_access_token(read: &Read<'_>, id: i64) -> Result<Option<AccessToken>
             expires_at: Timestamp(row.get(4)?),
             application: row.get(5)?,
             name: row.get(6)?,
+            reach: reach::reach(row.get::<_, Option<String>>(7)?.as_deref(), row.get(8)?)?,
         })
     });
     Ok(found.optional()?)

@@ -5,11 +5,13 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::{
     Constraint as _, Read, Tx,
     profiles::foreign_row,
+    reach,
     seal::{Column, Purpose},
 };
 use crate::domain::{
     Error, Name, Noun, Result, Secret, Timestamp, Use,
     connection::{Connection, Draft, Filter, Status},
+    reach::Reach,
 };
 
 const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
@@ -50,7 +52,9 @@ pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
     let mut statement = read.conn.prepare_cached(&format!(
         "{SELECT} WHERE (?1 IS NULL OR customer_id = ?1) AND (?2 IS NULL OR external_id = ?2)
          AND (?3 IS NULL OR profile_id = ?3) AND (?4 IS NULL OR parent_id = ?4)
-         AND (?5 IS NULL OR folder_id = ?5) AND (?6 OR parent_id IS NULL) ORDER BY id"
+         AND (?5 IS NULL OR folder_id = ?5) AND (?6 OR parent_id IS NULL) AND {}
+         ORDER BY id",
+        reach::within("id", "owner", 7)
     ))?;
     let rows = statement.query_map(
         params![
@@ -59,7 +63,9 @@ pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
             filter.profile_id,
             filter.parent_id,
             filter.folder_id,
-            filter.include_runtime || filter.parent_id.is_some()
+            filter.include_runtime || filter.parent_id.is_some(),
+            reach::ids(&filter.reach),
+            filter.reach.owner
         ],
         connection,
     )?;
@@ -171,13 +177,30 @@ pub fn authorize(tx: &Tx<'_>, id: i64, account: Option<(&str, Option<&str>)>, sc
     Ok(())
 }
 
-/// The connections of a profile that are authorised, of one owner or of everybody, by id.
-pub fn authorized(read: &Read<'_>, profile_id: i64, owner: Option<&str>) -> Result<Vec<i64>> {
-    let mut statement = read.conn.prepare_cached(
-        "SELECT id FROM connections WHERE profile_id = ?1 AND status = 'success' AND (?2 IS NULL OR owner = ?2) ORDER BY id",
-    )?;
-    let rows = statement.query_map(params![profile_id, owner], |row| row.get(0))?;
+/// The connections of a profile that are authorised and within reach, of one owner or of everybody, by id.
+pub fn authorized(read: &Read<'_>, profile_id: i64, owner: Option<&str>, reach: &Reach) -> Result<Vec<i64>> {
+    let mut statement = read.conn.prepare_cached(&format!(
+        "SELECT id FROM connections WHERE profile_id = ?1 AND status = 'success' AND (?2 IS NULL OR owner = ?2) AND {}
+         ORDER BY id",
+        reach::within("id", "owner", 3)
+    ))?;
+    let given = params![profile_id, owner, reach::ids(reach), reach.owner];
+    let rows = statement.query_map(given, |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether connections out of reach use a profile, or a provider.
+pub fn any_beyond(read: &Read<'_>, reach: &Reach, profile_id: Option<i64>, provider: Option<&str>) -> Result<bool> {
+    if reach.is_everything() {
+        return Ok(false);
+    }
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM connections
+            WHERE (?1 IS NULL OR profile_id = ?1) AND (?2 IS NULL OR provider = ?2) AND NOT ({}))",
+        reach::within("id", "owner", 3)
+    );
+    let given = params![profile_id, provider, reach::ids(reach), reach.owner];
+    Ok(read.conn.prepare_cached(&sql)?.query_row(given, |row| row.get(0))?)
 }
 
 /// Removes a connection that no other was made from.

@@ -3,10 +3,11 @@
 use rusqlite::{Row, params};
 use serde_json::Value;
 
-use super::{Read, Tx, profiles::foreign_row};
+use super::{Read, Tx, profiles::foreign_row, reach};
 use crate::domain::{
     Result, Timestamp,
     event::{ConnectionInEvent, Event, EventKind, ProfileInEvent},
+    reach::Reach,
 };
 
 /// The columns of an event `e`, with what it is about as that is now.
@@ -66,11 +67,17 @@ pub fn insert(
     Ok(id)
 }
 
-/// Up to `limit` events, newest first; `before`: only those with a smaller id.
-pub fn list(read: &Read<'_>, before: Option<i64>, limit: u32) -> Result<Vec<Event>> {
-    let sql = format!("SELECT {COLUMNS} FROM events e {ABOUT} WHERE e.id < ?1 ORDER BY e.id DESC LIMIT ?2");
+/// Up to `limit` events, newest first; `before`: only those with a smaller id. Of connections only those within reach: whose
+/// a connection was that is gone, nobody knows.
+pub fn list(read: &Read<'_>, before: Option<i64>, limit: u32, reach: &Reach) -> Result<Vec<Event>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events e {ABOUT} WHERE e.id < ?1 AND (e.connection_id IS NULL OR ({}))
+         ORDER BY e.id DESC LIMIT ?2",
+        reach::within("e.connection_id", "c.owner", 3)
+    );
     let mut statement = read.conn.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![before.unwrap_or(i64::MAX), limit], event)?;
+    let given = params![before.unwrap_or(i64::MAX), limit, reach::ids(reach), reach.owner];
+    let rows = statement.query_map(given, event)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -2,11 +2,12 @@
 
 use rusqlite::params;
 
-use super::{Read, profiles::foreign_row};
+use super::{Read, profiles::foreign_row, reach};
 use crate::domain::{
     Result, Timestamp,
     expiring::{Cause, Expiring, RefreshTimes, What},
     profile::SecretKind,
+    reach::Reach,
 };
 
 /// Client secrets that end until `until`, those that have ended included: they are still in their places.
@@ -47,24 +48,27 @@ pub fn providers(read: &Read<'_>) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Calls `each` for every connection with a refresh token that may end until `until` and has not been lost: its provider,
+/// Calls `each` for every connection within reach with a refresh token that may end until `until` and has not been lost: its provider,
 /// what counts for the end of the token, and who it is, should somebody want to know. A token may end where its provider
 /// said when, or lets none live for ever (`limiting`, slugs); the others, mostly all, are not even looked at.
 pub fn each_refresh_token(
     read: &Read<'_>,
+    reach: &Reach,
     until: Timestamp,
     limiting: &[&str],
     mut each: impl FnMut(&str, RefreshTimes, &dyn Fn() -> Result<What>) -> Result<()>,
 ) -> Result<()> {
-    let mut statement = read.conn.prepare_cached(
+    let mut statement = read.conn.prepare_cached(&format!(
         "SELECT c.provider, g.granted_at, g.refresh_issued_at, g.refresh_expires_at, g.due_at, g.failures,
             c.id, c.name, c.owner, c.external_id
          FROM grants g JOIN connections c ON c.id = g.connection_id
          WHERE g.connection_id IN (SELECT connection_id FROM grants WHERE refresh_expires_at <= ?1
                 UNION ALL SELECT id FROM connections WHERE provider IN (SELECT value FROM json_each(?2)))
-            AND g.refresh_token = 1 AND c.status IS NOT 'failed' ORDER BY g.connection_id",
-    )?;
-    let mut rows = statement.query(params![until.0, serde_json::json!(limiting).to_string()])?;
+            AND g.refresh_token = 1 AND c.status IS NOT 'failed' AND {} ORDER BY g.connection_id",
+        reach::within("c.id", "c.owner", 3)
+    ))?;
+    let limiting = serde_json::json!(limiting).to_string();
+    let mut rows = statement.query(params![until.0, limiting, reach::ids(reach), reach.owner])?;
     while let Some(row) = rows.next()? {
         let time = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Timestamp));
         let provider = row.get_ref(0)?.as_str().map_err(|_| foreign_row("a connection's provider"))?;

@@ -63,6 +63,7 @@ pub fn key_ids_in_use(read: &Read<'_>) -> Result<Vec<(&'static str, String, u64)
         ("connect_links", "input_key_id"),
         ("revocations", "key_id"),
         ("webhooks", "key_id"),
+        ("second_factors", "key_id"),
     ] {
         let mut statement = read.conn.prepare(&format!(
             "SELECT {column}, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"

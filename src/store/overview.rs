@@ -1,11 +1,12 @@
 //! What wants somebody's attention, and how much there is of everything: numbers from indexes, and a few examples.
 
-use rusqlite::Row;
+use rusqlite::{Row, params_from_iter, types::Value};
 
-use super::{Read, client_applications, customers, profiles};
+use super::{Read, client_applications, customers, profiles, reach};
 use crate::domain::{
     Result, Timestamp,
     overview::{ConnectionCounts, DeadDeliveries, Example, RejectedProfile, Trouble},
+    reach::Reach,
     search::Named,
 };
 
@@ -41,33 +42,40 @@ fn example(row: &Row<'_>) -> rusqlite::Result<Example> {
     })
 }
 
-fn trouble(read: &Read<'_>, count: &str, examples: &str) -> Result<Trouble> {
-    let count = read.conn.prepare_cached(count)?.query_row([], |row| row.get(0))?;
-    let mut statement = read.conn.prepare_cached(examples)?;
-    let rows = statement.query_map([EXAMPLES], example)?;
+/// A condition of the connections `c` within reach, and the values for it. Where everything is, nothing is asked: the
+/// numbers come from indexes then.
+fn within(reach: &Reach) -> (String, Vec<Value>) {
+    if reach.is_everything() {
+        return ("1".to_owned(), Vec::new());
+    }
+    (reach::within("c.id", "c.owner", 1), vec![reach::ids(reach).into(), reach.owner.clone().into()])
+}
+
+fn trouble(read: &Read<'_>, from: &str, shown: &str, latest_first: &str, reach: &Reach) -> Result<Trouble> {
+    let (within, values) = within(reach);
+    let count = read
+        .conn
+        .prepare_cached(&format!("SELECT count(*) FROM {from} AND {within}"))?
+        .query_row(params_from_iter(&values), |row| row.get(0))?;
+    let mut statement = read.conn.prepare_cached(&format!(
+        "SELECT c.id, c.name, c.provider, c.owner, {shown} FROM {from} AND {within}
+         ORDER BY {latest_first} LIMIT {EXAMPLES}"
+    ))?;
+    let rows = statement.query_map(params_from_iter(&values), example)?;
     Ok(Trouble { count, examples: rows.collect::<rusqlite::Result<_>>()? })
 }
 
 /// Connections that have to be authorised again, the last first.
-pub fn lost(read: &Read<'_>) -> Result<Trouble> {
-    trouble(
-        read,
-        "SELECT count(*) FROM connections WHERE status = 'failed'",
-        "SELECT id, name, provider, owner, lost_at, lost_reason FROM connections WHERE status = 'failed'
-         ORDER BY lost_at DESC, id DESC LIMIT ?1",
-    )
+pub fn lost(read: &Read<'_>, reach: &Reach) -> Result<Trouble> {
+    let from = "connections c WHERE c.status = 'failed'";
+    trouble(read, from, "c.lost_at, c.lost_reason", "c.lost_at DESC, c.id DESC", reach)
 }
 
 /// Connections of which nobody knows whether our refresh token is the last one, the last first.
-pub fn uncertain(read: &Read<'_>) -> Result<Trouble> {
-    trouble(
-        read,
-        "SELECT count(*) FROM grants g JOIN connections c ON c.id = g.connection_id
-         WHERE g.uncertain_at IS NOT NULL AND c.status = 'success'",
-        "SELECT c.id, c.name, c.provider, c.owner, g.uncertain_at, g.last_result
-         FROM grants g JOIN connections c ON c.id = g.connection_id
-         WHERE g.uncertain_at IS NOT NULL AND c.status = 'success' ORDER BY g.uncertain_at DESC LIMIT ?1",
-    )
+pub fn uncertain(read: &Read<'_>, reach: &Reach) -> Result<Trouble> {
+    let from = "grants g JOIN connections c ON c.id = g.connection_id
+        WHERE g.uncertain_at IS NOT NULL AND c.status = 'success'";
+    trouble(read, from, "g.uncertain_at, g.last_result", "g.uncertain_at DESC", reach)
 }
 
 /// Webhooks with deliveries that were given up.
@@ -83,10 +91,12 @@ pub fn dead_deliveries(read: &Read<'_>) -> Result<Vec<DeadDeliveries>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many connections there are.
-pub fn connections(read: &Read<'_>) -> Result<ConnectionCounts> {
-    let mut statement = read.conn.prepare_cached("SELECT status, count(*) FROM connections GROUP BY status")?;
-    let mut rows = statement.query([])?;
+/// How many connections there are within reach.
+pub fn connections(read: &Read<'_>, reach: &Reach) -> Result<ConnectionCounts> {
+    let (within, values) = within(reach);
+    let sql = format!("SELECT c.status, count(*) FROM connections c WHERE {within} GROUP BY c.status");
+    let mut statement = read.conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(&values))?;
     let mut counts = ConnectionCounts::default();
     while let Some(row) = rows.next()? {
         let count = row.get(1)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     Error, Name, Noun, Page, Result, Secret, Timestamp, Use, Why,
-    profile::{ClientId, Profile, SecretKind},
+    profile::{ClientId, KeptSecret, Profile, Rejected, SecretKind},
 };
 
 const LIST: Marked = Marked { table: "profiles", key: "id" };
@@ -211,7 +211,7 @@ pub fn put_secret(tx: &Tx<'_>, id: i64, kind: SecretKind, hash: Option<&str>, se
             "INSERT INTO profile_secrets (profile_id, kind, hash, key_id, sealed, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (profile_id, kind) DO UPDATE SET hash = excluded.hash, key_id = excluded.key_id,
-                 sealed = excluded.sealed, created_at = excluded.created_at, last_used_at = NULL",
+                 sealed = excluded.sealed, created_at = excluded.created_at, last_used_at = NULL, expires_at = NULL",
         )?
         .execute(params![id, kind.as_str(), hash, key_id, bytes, tx.now.0])?;
     Ok(())
@@ -231,6 +231,51 @@ pub fn delete_secret(tx: &Tx<'_>, id: i64, kind: SecretKind) -> Result<()> {
         .prepare_cached("DELETE FROM profile_secrets WHERE profile_id = ?1 AND kind = ?2")?
         .execute(params![id, kind.as_str()])?;
     Ok(())
+}
+
+/// What is known of the client secrets of a profile, the current one first.
+pub fn kept_secrets(read: &Read<'_>, id: i64) -> Result<Vec<KeptSecret>> {
+    let mut statement = read.conn.prepare_cached(
+        "SELECT kind, created_at, last_used_at, expires_at FROM profile_secrets
+         WHERE profile_id = ?1 AND kind IN ('current', 'next') ORDER BY kind",
+    )?;
+    let mut rows = statement.query([id])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind = if row.get::<_, String>(0)? == "next" { SecretKind::Next } else { SecretKind::Current };
+        let time = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Timestamp));
+        found.push(KeptSecret {
+            kind,
+            created_at: Timestamp(row.get(1)?),
+            last_used_at: time(2)?,
+            expires_at: time(3)?,
+            usable: matches!(open_secret(read, id, kind), Ok(Some(_))),
+        });
+    }
+    Ok(found)
+}
+
+/// Sets until when the provider takes a client secret; answers whether there is one.
+pub fn set_secret_expiry(tx: &Tx<'_>, id: i64, kind: SecretKind, at: Option<Timestamp>) -> Result<bool> {
+    let sql = "UPDATE profile_secrets SET expires_at = ?3 WHERE profile_id = ?1 AND kind = ?2";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![id, kind.as_str(), at.map(|at| at.0)])? > 0)
+}
+
+/// Puts the client secret to come in the place of the one in use, with its hash, its age and its use; answers whether
+/// there was one. It is sealed anew, as what is sealed is bound to its place.
+pub fn promote_secret(tx: &Tx<'_>, id: i64) -> Result<bool> {
+    let Some(next) = secret(tx, id, SecretKind::Next)? else { return Ok(false) };
+    let opened = open_secret(tx, id, SecretKind::Next)?;
+    put_secret(tx, id, SecretKind::Current, next.hash.as_deref(), opened.as_ref())?;
+    tx.conn
+        .prepare_cached(
+            "UPDATE profile_secrets SET (created_at, last_used_at, expires_at) =
+                (SELECT created_at, last_used_at, expires_at FROM profile_secrets WHERE profile_id = ?1 AND kind = 'next')
+             WHERE profile_id = ?1 AND kind = 'current'",
+        )?
+        .execute([id])?;
+    delete_secret(tx, id, SecretKind::Next)?;
+    Ok(true)
 }
 
 /// Profiles whose sealed values do not open, by id with the kind of value.
@@ -343,6 +388,29 @@ pub fn heal(tx: &Tx<'_>, id: i64) -> Result<u64> {
 pub fn callback(read: &Read<'_>, id: i64) -> Result<String> {
     let sql = "SELECT callback FROM profiles WHERE id = ?1";
     Ok(read.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
+}
+
+/// Sets which of our addresses a profile is registered with.
+pub fn set_callback(tx: &Tx<'_>, id: i64, callback: &str) -> Result<()> {
+    tx.conn.prepare_cached("UPDATE profiles SET callback = ?2 WHERE id = ?1")?.execute(params![id, callback])?;
+    Ok(())
+}
+
+/// Notes that something that belongs to a profile was changed now.
+pub fn touch(tx: &Tx<'_>, id: i64) -> Result<()> {
+    tx.conn.prepare_cached("UPDATE profiles SET updated_at = ?2 WHERE id = ?1")?.execute(params![id, tx.now.0])?;
+    Ok(())
+}
+
+/// That the provider turns down the credentials of a profile; `None`: it does not, as far as we know.
+pub fn rejection(read: &Read<'_>, id: i64) -> Result<Option<Rejected>> {
+    let sql = "SELECT rejected_at, coalesce(rejected_why, ''), rejected_until FROM profiles
+               WHERE id = ?1 AND rejected_at IS NOT NULL";
+    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| {
+        let until = row.get::<_, Option<i64>>(2)?.map(Timestamp);
+        Ok(Rejected { at: Timestamp(row.get(0)?), why: row.get(1)?, until })
+    });
+    Ok(found.optional()?)
 }
 
 /// Lets a profile whose credentials are turned down, and whatever waits for them, be tried at once: somebody has changed

@@ -70,6 +70,13 @@ pub fn answer(tx: &Tx<'_>, connection_id: i64, fingerprint: &[u8; 32], answer: &
     Ok(changed == 1)
 }
 
+/// Forgets the answer of an entry that stays open: it was read, and did not tell what became of the token.
+pub fn forget_answer(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    let sql = "UPDATE refreshes SET answered_at = NULL, key_id = NULL, answer = NULL WHERE connection_id = ?1";
+    tx.conn.prepare_cached(sql)?.execute([connection_id])?;
+    Ok(())
+}
+
 /// Closes an entry: the grant has what came of it.
 pub fn finish(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
     tx.conn.prepare_cached("DELETE FROM refreshes WHERE connection_id = ?1")?.execute([connection_id])?;

@@ -67,7 +67,7 @@ pub fn insert_settled(tx: &Tx<'_>, connection_id: i64, token: &str, result: &str
 /// Up to `limit` revocations that are to be tried now.
 pub fn due(read: &Read<'_>, limit: usize) -> Result<Vec<Waiting>> {
     let mut statement = read.conn.prepare_cached(
-        "SELECT id, connection_id, attempts, key_id, request FROM revocations WHERE next_at <= ?1 ORDER BY next_at LIMIT ?2",
+        "SELECT id, connection_id, attempts, key_id, request FROM revocations WHERE next_at <= ?1 ORDER BY next_at, id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![read.now.0, limit])?;
     let mut found = Vec::new();

@@ -27,6 +27,8 @@ pub enum Purpose {
     ClientSecrets,
     /// What providers hand out: access and refresh tokens, and the values entered with an account; and what we sign with.
     Tokens,
+    /// What the codes of users' second factors are made from.
+    SecondFactors,
 }
 
 /// A sealed column.
@@ -228,9 +230,11 @@ impl Sealer {
     pub fn new(keys: KeyList) -> Result<Self> {
         let mut ciphers = Vec::new();
         for (n, key) in keys.keys.iter().enumerate() {
-            for (purpose, info) in
-                [(Purpose::ClientSecrets, "grantry seal 1 client secrets"), (Purpose::Tokens, "grantry seal 1 tokens")]
-            {
+            for (purpose, info) in [
+                (Purpose::ClientSecrets, "grantry seal 1 client secrets"),
+                (Purpose::Tokens, "grantry seal 1 tokens"),
+                (Purpose::SecondFactors, "grantry seal 1 second factors"),
+            ] {
                 let mut sub_key = Zeroizing::new([0; 32]);
                 Hkdf::<Sha256>::new(None, &*key.secret)
                     .expand(info.as_bytes(), &mut *sub_key)

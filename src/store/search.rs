@@ -12,12 +12,14 @@ use serde_json::json;
 use super::{
     Read,
     events::{self, ABOUT},
+    reach,
 };
 use crate::domain::{
     Result, Timestamp,
     connection::Status,
     event::{Event, EventKind},
     grant::Blame,
+    reach::Reach,
     search::{
         ApplicationItem, ConnectionFilter, ConnectionItem, ConnectionState, CustomerItem, Found, Named, Needle,
         ProfileFilter, ProfileItem, ProfileState, Wanted,
@@ -267,9 +269,14 @@ fn condition(state: ConnectionState) -> &'static str {
     }
 }
 
-/// Connections by id. A text is looked for in name, owner, external id, account, provider, and name and client id of the
+/// Connections within reach, by id. A text is looked for in name, owner, external id, account, provider, and name and client id of the
 /// profile.
-pub fn connections(read: &Read<'_>, filter: &ConnectionFilter, wanted: &Wanted) -> Result<Found<ConnectionItem>> {
+pub fn connections(
+    read: &Read<'_>,
+    filter: &ConnectionFilter,
+    wanted: &Wanted,
+    reach: &Reach,
+) -> Result<Found<ConnectionItem>> {
     /// Where the profile's id stands among the columns.
     const PROFILE: usize = 7;
     let mut walk = Walk::over(
@@ -277,6 +284,8 @@ pub fn connections(read: &Read<'_>, filter: &ConnectionFilter, wanted: &Wanted) 
         "connections c",
         "c.name, c.owner, c.external_id, c.account_label, c.account_id, c.provider, c.profile_id",
     );
+    walk.only_if("c.id IN (SELECT value FROM json_each(?))", reach::ids(reach));
+    walk.only_if("c.owner = ?", reach.owner.clone());
     walk.only_if("c.profile_id = ?", filter.profile_id);
     walk.only_if("c.customer_id = ?", filter.customer_id);
     walk.only_if("c.provider = ?", filter.provider.clone());
@@ -414,11 +423,16 @@ pub struct EventFilter {
     pub profile_id: Option<i64>,
 }
 
-/// Events, newest first. A text is looked for in what they are about, as that is called now, and in their facts.
-pub fn events(read: &Read<'_>, filter: &EventFilter, wanted: &Wanted) -> Result<Found<Event>> {
+/// Events, newest first; of connections only those within reach. A text is looked for in what they are about, as that is called now, and in their facts.
+pub fn events(read: &Read<'_>, filter: &EventFilter, wanted: &Wanted, reach: &Reach) -> Result<Found<Event>> {
     let from = if wanted.text.is_some() { format!("events e {ABOUT}") } else { "events e".to_owned() };
     let texts = "c.name, c.owner, c.external_id, p.name, e.detail";
     let mut walk = Walk { backwards: true, most: Some(EVENTS_LOOKED_AT), ..Walk::over("e.id", &from, texts) };
+    walk.only_if("(e.connection_id IS NULL OR e.connection_id IN (SELECT value FROM json_each(?)))", reach::ids(reach));
+    walk.only_if(
+        "(e.connection_id IS NULL OR e.connection_id IN (SELECT id FROM connections WHERE owner = ?))",
+        reach.owner.clone(),
+    );
     walk.only_if("e.kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()));
     walk.only_if("e.connection_id = ?", filter.connection_id);
     walk.only_if("e.profile_id = ?", filter.profile_id);

@@ -129,6 +129,11 @@ export function block({ load, draw, nouns = [], lines, tag = "div", first }) {
   const put = (value) => {
     const text = JSON.stringify(value);
     if (text === drawn) return;
+    // Nothing is drawn anew under a finger.
+    if (element.matches(":active")) {
+      setTimeout(() => { if (element.isConnected) put(value); }, 300);
+      return;
+    }
     if (drawn !== null && (typed(element) || element.querySelector("[data-held]"))) {
       if (!element.querySelector(":scope > .changed")) {
         element.prepend(h("p", { class: "note changed", role: "status" }, t("app.changed_meanwhile"), " ",

@@ -393,7 +393,10 @@ async fn nobody_grants_what_he_does_not_have() {
     grant(&keeper, &app.id, &["applications:read"]).await.expect(200);
     assert!(!app.is_active(&server, &token).await, "a token that was for more stops");
     let path = format!("/api/client_applications/{}/scopes", app.id);
-    assert_eq!(keeper.get(&path).await.expect(200), json!({"result": {"scopes": ["applications:read"]}}));
+    assert_eq!(
+        keeper.get(&path).await.expect(200),
+        json!({"result": {"scopes": ["applications:read"], "connections": null, "owner": null}})
+    );
     for bad in [
         json!({}),
         json!({"scopes": ["everything"]}),
@@ -407,7 +410,8 @@ async fn nobody_grants_what_he_does_not_have() {
     grant(&keeper, "X", &[]).await.expect(404);
     let list = keeper.get("/api/client_applications").await.expect(200);
     let keys: Vec<&String> = list["result"][0].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["id", "name", "enabled", "file_name", "scopes", "created_at", "modified_at"]);
+    let known = ["id", "name", "enabled", "file_name", "scopes", "created_at", "modified_at", "connections", "owner"];
+    assert_eq!(keys, known);
     assert_eq!(list["count"], 1);
     let reader = server.caller(&["applications:read"]);
     for (method, below) in [("PUT", "scopes"), ("POST", "secret"), ("DELETE", "secrets/1")] {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use grantry::{
-    app::{App, SecretsMode, Settings, access::Caller, credential::Credential},
+    app::{App, SecretsMode, Settings, access::Caller, credential::Credential, settings::About},
     domain::{
         Name, Secret, Timestamp,
         api_token::TokenKind,
@@ -56,6 +56,8 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         most_upload: 1,
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
+        audit_days: 0,
+        about: About::default(),
     };
     let run = Credential::generate(TokenKind::Run, 0).unwrap();
     let app = App::start(db.clone(), settings, &run).unwrap();

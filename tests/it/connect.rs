@@ -121,14 +121,10 @@ async fn a_callback_is_taken_from_the_browser_that_began_and_from_no_other() {
 
 #[tokio::test]
 async fn the_other_callback_is_for_profiles_that_are_registered_with_it() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     let (_practice, admin, profile) = practice_with(&server).await;
-    server.stop();
-    let db = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
-    db.execute("UPDATE profiles SET callback = 'flow' WHERE id = ?1", [profile]).unwrap();
-    drop(db);
-    let server = Server::on(server.dir(), &[], &[]).await;
-    let admin = admin.at(&server.url);
+    let path = format!("/api/custom_oauth_profiles/{profile}/registration");
+    admin.put(&path, &json!({"callback": "flow"})).await.expect(200);
     let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
     let mut browser = Browser::new();
     let back = to_the_provider(&mut browser, &link.url, "alice").await;
@@ -330,4 +326,135 @@ async fn the_command_line_connects_waits_and_hands_out() {
     assert!(!refused.status.success() && refused.stdout.is_empty());
     let unknown = server.cli(&["token", "99"]);
     assert!(!unknown.status.success());
+}
+
+/// Begins a way and comes to where the provider sends the browser back.
+async fn on_the_way_back(admin: &Caller, profile: i64) -> (Browser, String, i64) {
+    let link = link(admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    (browser, back, link.connection)
+}
+
+async fn status_of(admin: &Caller, connection: i64) -> Value {
+    admin.get(&format!("/api/connections/{connection}")).await.expect(200)["result"]["authorization_status"].clone()
+}
+
+#[tokio::test]
+async fn a_callback_that_is_bent_in_any_way_connects_nothing() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let long = format!("&x={}", "x".repeat(20_000));
+    let pair = |back: &str, name: &str| -> String {
+        let (_, rest) = back.split_once(&format!("{name}=")).unwrap();
+        format!("{name}={}", rest.split('&').next().unwrap())
+    };
+    for (what, bend) in [
+        ("code twice, the same", &(|back: &str| format!("{back}&{}", pair(back, "code"))) as &dyn Fn(&str) -> String),
+        ("code twice, another", &|back| format!("{back}&code=other")),
+        ("code twice, in disguise", &|back| format!("{back}&%63ode=other")),
+        ("state twice", &|back| format!("{back}&{}", pair(back, "state"))),
+        ("anything twice", &|back| format!("{back}&a=1&a=2")),
+        ("no code", &|back| back.replace(&format!("{}&", pair(back, "code")), "")),
+        ("no state", &|back| back.replace(&pair(back, "state"), "")),
+        ("an empty state", &|back| back.replace(&pair(back, "state"), "state=")),
+        ("a state cut short", &|back| back.replace(&pair(back, "state"), &pair(back, "state")[..20])),
+        ("a state in other letters", &|back| {
+            back.replace(&pair(back, "state"), &format!("state={}", pair(back, "state")[6..].to_ascii_uppercase()))
+        }),
+        ("a code of somebody else", &|back| back.replace(&pair(back, "code"), "code=sim_code_1_0_0000")),
+        ("a code and an error", &|back| format!("{back}&error=access_denied")),
+        ("too much of it", &|back| format!("{back}{long}")),
+        ("the other address", &|back| back.replace("/oauth/callback", "/Thingworx/Oauths/oauth/return")),
+    ] {
+        let (mut browser, back, connection) = on_the_way_back(&admin, profile).await;
+        let bent = bend(&back);
+        assert_ne!(bent, back, "{what}");
+        let landed = browser.get(&bent).await;
+        assert!(matches!(landed.status().as_u16(), 400 | 404), "{what}: {}", landed.status());
+        assert_eq!(status_of(&admin, connection).await, Value::Null, "{what}");
+    }
+    let (_, tokens) = (practice.counts().await, practice.grants().await);
+    assert!(tokens.is_empty(), "no code was ever taken: {tokens:?}");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_refused_and_its_code_goes_nowhere() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    // The operator says who issues, and that every callback names it (RFC 9207).
+    let mut entry = admin.get("/api/providers/practice").await.expect(200)["result"].clone();
+    entry.as_object_mut().unwrap().remove("origin");
+    entry["issuer"] = practice.url().into();
+    entry["iss_in_callback"] = true.into();
+    admin.put("/api/providers/practice", &entry).await.expect(200);
+    practice.fault("authorize", "wrong_iss").await;
+    let (mut browser, back, connection) = on_the_way_back(&admin, profile).await;
+    assert!(back.contains("wrong.example"), "{back}");
+    let landed = browser.get(&back).await;
+    assert_eq!(landed.status(), 400);
+    assert!(landed.text().await.unwrap().contains("wrong_issuer"));
+    let without = |back: &str| {
+        let (before, rest) = back.split_once("&iss=").unwrap();
+        format!("{before}{}", rest.split_once('&').map_or(String::new(), |(_, rest)| format!("&{rest}")))
+    };
+    let (mut browser, back, silent) = on_the_way_back(&admin, profile).await;
+    assert_eq!(browser.get(&without(&back)).await.status(), 400, "one that names none is none of theirs");
+    for connection in [connection, silent] {
+        assert_eq!(status_of(&admin, connection).await, Value::Null);
+    }
+    assert_eq!(practice.counts().await["token"]["by_grant_type"]["authorization_code"], Value::Null);
+    let (mut browser, back, fine) = on_the_way_back(&admin, profile).await;
+    assert_eq!(browser.get(&back).await.status(), 200);
+    assert_eq!(status_of(&admin, fine).await, "success");
+}
+
+#[tokio::test]
+async fn a_way_or_a_link_that_has_ended_leads_nowhere() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let database = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let (mut browser, back, connection) = on_the_way_back(&admin, profile).await;
+    // As if it had taken too long.
+    database.execute("UPDATE authorization_requests SET expires_at = 1", []).unwrap();
+    assert_eq!(browser.get(&back).await.status(), 404);
+    assert_eq!(status_of(&admin, connection).await, Value::Null);
+    let ended = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    database.execute("UPDATE connect_links SET expires_at = 1", []).unwrap();
+    assert_eq!(browser.get(&ended.url).await.status(), 404);
+    // Whoever only looks begins nothing; whoever guesses finds nothing.
+    let fresh = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    assert_eq!(browser.http.head(&fresh.url).send().await.unwrap().status(), 200);
+    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let begun = "SELECT count(*) FROM authorization_requests WHERE expires_at > 1";
+    assert_eq!(count(begun), 0);
+    let mut guessed = fresh.url.clone();
+    let last = guessed.pop().unwrap();
+    guessed.push(if last == '0' { '1' } else { '0' });
+    assert_eq!(browser.get(&guessed).await.status(), 404);
+    assert_eq!(browser.get(&format!("{}/connect/{}", server.url, "x".repeat(5_000))).await.status(), 404);
+    assert!(practice.grants().await.is_empty());
+}
+
+#[tokio::test]
+async fn scopes_names_and_variables_cannot_add_anything_to_a_request() {
+    let server = Server::start().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let odd = ["a&client_id=evil", "b%0d%0aX-Evil:1", "c#d", "e+f", "g?h=i"];
+    let body =
+        json!({"custom_oauth_profile_id": profile, "scopes": odd, "name": "N&state=evil", "owner": "o%0a\u{2028}"});
+    let made = link(&admin, body).await;
+    let mut browser = Browser::new();
+    let opened = browser.get(&made.url).await;
+    let there = url::Url::parse(&location(&opened)).unwrap();
+    assert_eq!(there.origin(), url::Url::parse(practice.url()).unwrap().origin());
+    let of = |name: &str| -> Vec<String> {
+        there.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
+    };
+    assert_eq!(of("client_id"), [CLIENT_ID]);
+    assert_eq!(of("scope"), [odd.join(" ")]);
+    assert_eq!((of("state").len(), of("redirect_uri").len(), of("X-Evil").len()), (1, 1, 0));
+    assert_eq!(there.fragment(), None);
+    assert_eq!(opened.headers().get("x-evil"), None);
 }

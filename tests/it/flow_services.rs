@@ -878,7 +878,7 @@ async fn key_01_and_02_where_values_are_sealed_with_keys_that_are_gone() {
 #[test]
 fn rabbit_01_where_the_background_work_has_stopped() {
     use grantry::{
-        app::{App, SecretsMode, Settings, credential::Credential},
+        app::{App, SecretsMode, Settings, credential::Credential, settings::About},
         domain::api_token::TokenKind,
         http::{self, Surface},
         store::{
@@ -903,6 +903,8 @@ fn rabbit_01_where_the_background_work_has_stopped() {
         most_upload: 1024,
         return_urls: Vec::new(),
         proxy_idle: std::time::Duration::from_secs(1),
+        audit_days: 0,
+        about: About::default(),
     };
     let surface = Surface {
         public_url: url.clone(),

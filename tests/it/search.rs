@@ -357,3 +357,58 @@ async fn a_history_keeps_its_last_fifty_refreshes_and_goes_with_its_connection()
     let left: i64 = db.query_row("SELECT count(*) FROM refresh_results", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
 }
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_neither_found_nor_counted() {
+    let server = Server::start().await;
+    let (admin, _, _) = seeded(&server).await;
+    let limited = async |limit: Value| {
+        let mut body = json!({"name": "t", "scopes": ["connections:read", "profiles:read"]});
+        body.as_object_mut().unwrap().extend(limit.as_object().unwrap().clone());
+        let made = admin.post("/api/api_tokens", &body).await.expect(200);
+        server.anybody().bearer(made["result"]["token"].as_str().unwrap())
+    };
+    let bob = limited(json!({"owner": "bob"})).await;
+    let two = limited(json!({"connections": [1, 2]})).await;
+    let both = limited(json!({"connections": [1, 2], "owner": "bob"})).await;
+    database(&server)
+        .execute_batch(
+            "UPDATE connections SET status = 'failed', lost_at = id, lost_reason = 'gone' WHERE id IN (1, 2, 3);
+             UPDATE connections SET status = 'success' WHERE id = 4;
+             INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
+                refresh_token, rotates, uncertain_at, failures, handed_out)
+             VALUES (4, 'imported', 1, '', x'', 'Bearer', 0, 0, 0, 0, 11, 0, 0);
+             INSERT INTO events (at, kind, connection_id, profile_id, detail)
+             SELECT id, 'connected', id, profile_id, '{}' FROM connections;
+             INSERT INTO events (at, kind, profile_id, detail) VALUES (1, 'app_secret_rejected', 1, '{}');",
+        )
+        .unwrap();
+    for (caller, reached, counts) in [
+        (&bob, vec![1, 3, 5], json!({"total": 3, "ok": 1, "lost": 1, "never": 1})),
+        (&two, vec![0, 1], json!({"total": 2, "ok": 0, "lost": 2, "never": 0})),
+        (&both, vec![1], json!({"total": 1, "ok": 0, "lost": 1, "never": 0})),
+    ] {
+        let names: Vec<&str> = reached.iter().map(|n: &usize| NAMES[*n]).collect();
+        assert_eq!(found(caller, CONNECTIONS, &[]).await, names);
+        assert_eq!(found(caller, CONNECTIONS, &[("q", "hubspot")]).await, names);
+        assert_eq!(found(caller, CONNECTIONS, &[("owner", "alice"), ("q", "3")]).await, Vec::<String>::new());
+        for query in ["", "?q=r", "?q=hubspot", "?type=connected"] {
+            let events = caller.get(&format!("/api/search/events{query}")).await.expect(200)["result"].clone();
+            let items = events["items"].as_array().unwrap();
+            assert_eq!(events["total"], items.len());
+            let ids = items.iter().filter_map(|event| event["connection"]["id"].as_u64());
+            assert!(ids.into_iter().all(|id| reached.contains(&(usize::try_from(id).unwrap() - 1))), "{events}");
+        }
+        let all = caller.get("/api/search/events").await.expect(200)["result"]["total"].clone();
+        assert_eq!(all, reached.len() + 1, "what is about a profile is everybody's");
+        let overview = caller.get("/api/overview").await.expect(200)["result"].clone();
+        assert_eq!((&overview["counts"]["connections"], &overview["refreshes"]), (&counts, &json!([])));
+        for item in overview["attention"].as_array().unwrap() {
+            for example in item["examples"].as_array().into_iter().flatten() {
+                assert!(names.contains(&example["name"].as_str().unwrap()), "{item}");
+            }
+        }
+        assert_eq!(caller.get("/api/connections/7/history").await.status, 404);
+    }
+    bob.get("/api/connections/2/history").await.expect(200);
+}

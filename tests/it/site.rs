@@ -46,7 +46,8 @@ async fn the_cookie_of_a_session_is_for_this_site_alone_and_out_of_reach_of_scri
             (&user["name"], &user["role"], &user["email"]),
             (&json!("ann"), &json!("viewer"), &json!("ann@example.com"))
         );
-        assert_eq!(user.as_object().unwrap().len(), 5, "no more than the user");
+        assert_eq!(user.as_object().unwrap().len(), 6, "no more than the user");
+        assert_eq!(user["second_factor"], false);
         let cookie_text = answer.header("set-cookie").to_owned();
         assert!(cookie_text.starts_with(name), "{cookie_text}");
         let attributes: BTreeSet<&str> = cookie_text.split("; ").skip(1).collect();

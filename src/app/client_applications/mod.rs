@@ -12,7 +12,9 @@ use super::{
     App,
     access::{Caller, Origin},
     audit,
+    audit::note_hourly,
     credential::{Credential, hex},
+    reach,
 };
 use crate::{
     domain::{
@@ -20,6 +22,7 @@ use crate::{
         api_token::TokenKind,
         audit::Deed,
         client_application::{ClientApplication, File, IssuedSecret},
+        reach::Changes,
         user::{Scope, Scopes},
         value::check_text,
     },
@@ -198,17 +201,36 @@ impl App {
             .await
     }
 
-    /// Sets what the application's access tokens may do; tokens that are out stop.
-    pub async fn grant_scopes(&self, caller: &Caller, id: &str, scopes: Scopes) -> Result<ClientApplication> {
+    /// Sets what the application's access tokens may do, and to which connections. Other scopes stop the tokens that are out;
+    /// another reach is theirs from now on. `scopes` is `None` where they stay.
+    pub async fn grant(
+        &self,
+        caller: &Caller,
+        id: &str,
+        scopes: Option<Scopes>,
+        changes: Changes,
+    ) -> Result<ClientApplication> {
         caller.need(Scope::ApplicationsWrite)?;
-        if let Some(more) = scopes.iter().find(|scope| !caller.scopes().allow(*scope)) {
-            return Err(Error::Forbidden(more));
-        }
         let (caller, id) = (caller.clone(), id.to_owned());
         self.db
             .write(move |tx| {
-                store::client_applications::set_scopes(tx, &id, scopes)?;
-                let detail = json!({"scopes": scopes.to_string()});
+                let known = store::client_applications::get(tx, &id)?;
+                let granted = scopes.unwrap_or(known.scopes);
+                if let Some(more) = granted.iter().find(|scope| !caller.scopes().allow(*scope)) {
+                    return Err(Error::Forbidden(more));
+                }
+                let wanted = known.reach.clone().changed(changes);
+                if wanted != known.reach {
+                    reach::check(tx, &caller, &wanted)?;
+                    store::client_applications::set_reach(tx, &id, &wanted)?;
+                }
+                reach::give(&caller, &wanted)?;
+                if let Some(scopes) = scopes {
+                    store::client_applications::set_scopes(tx, &id, scopes)?;
+                }
+                let detail = json!({
+                    "scopes": granted.to_string(), "connections": wanted.connections, "owner": wanted.owner
+                });
                 audit(tx, &caller, Deed::Updated, "client_application", &id, &detail)?;
                 store::client_applications::get(tx, &id)
             })
@@ -239,8 +261,9 @@ impl App {
                 .db
                 .write(move |tx| {
                     // Whoever holds the secret may what the application may: nobody hands out more than they have.
-                    let granted = store::client_applications::get(tx, &id)?.scopes;
-                    if let Some(more) = granted.iter().find(|scope| !caller.scopes().allow(*scope)) {
+                    let application = store::client_applications::get(tx, &id)?;
+                    reach::give(&caller, &application.reach)?;
+                    if let Some(more) = application.scopes.iter().find(|scope| !caller.scopes().allow(*scope)) {
                         return Err(Error::Forbidden(more));
                     }
                     if !store::client_applications::insert_secret(tx, &id, secret_id, &hash)? {
@@ -271,15 +294,15 @@ impl App {
     }
 
     /// Client credentials grant (RFC 6749 §4.4): an access token for id and secret. `scope` as in the request; none
-    /// asks for all that is granted. `address` is where the request comes from: guessing from there is slowed.
+    /// asks for all that is granted. Guessing from where the request comes from is slowed.
     pub async fn issue_access_token(
         &self,
         client_id: &str,
         secret: &Secret,
         scope: Option<&str>,
-        address: IpAddr,
+        origin: Origin,
     ) -> Result<Issued, Refusal> {
-        let (application, secret_id) = self.authenticate_application(client_id, secret, address).await?;
+        let (application, secret_id) = self.authenticate_application(client_id, secret, origin.address).await?;
         let wanted = match scope.map(str::trim).filter(|scope| !scope.is_empty()) {
             None => None,
             Some(scope) => Some(Scopes::parse(scope).map_err(Refusal::InvalidScope)?),
@@ -302,6 +325,9 @@ impl App {
                 };
                 let token = Credential::generate(TokenKind::Access, id)?;
                 store::client_applications::set_access_token_hash(tx, id, &token.hash())?;
+                let detail = json!({"scopes": scopes.to_string(), "secret": secret_id});
+                let (id, caller) = (now.id.clone(), Caller::of_application(now, origin));
+                note_hourly(tx, &caller, Deed::TokenIssued, "client_application", &id, &detail)?;
                 Ok(Ok(Issued { token: token.text().clone(), scopes, expires_in: life }))
             })
             .await?
@@ -336,6 +362,8 @@ impl App {
                 if let Some(found) = found.filter(|found| token.is(&found.hash) && may_see(&asker, &found.application))
                 {
                     store::client_applications::delete_access_token(tx, found.id)?;
+                    let noun = "client_application";
+                    note_hourly(tx, &asker, Deed::TokenRevoked, noun, &found.application, &json!({}))?;
                 }
                 Ok(())
             })
@@ -350,7 +378,7 @@ impl App {
         origin: Origin,
     ) -> Result<Caller, Refusal> {
         let (application, _) = self.authenticate_application(client_id, secret, origin.address).await?;
-        Ok(Caller::of_application(application.id, application.name.to_string(), origin))
+        Ok(Caller::of_application(application, origin))
     }
 
     /// Wrong secrets are slowed by id and address together and by address alone, apart from the logins of people: who

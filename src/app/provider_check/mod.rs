@@ -339,7 +339,9 @@ pub(super) fn register(
         other => return other.map(|registration| (registration, None)),
     };
     if given.is_empty() && faults.iter().all(|fault| fault.path.starts_with("variables.")) {
-        for connection in store::connections::authorized(read, id, None)?.into_iter().take(MOST_BORROWED) {
+        for connection in
+            store::connections::authorized(read, id, None, caller.reach())?.into_iter().take(MOST_BORROWED)
+        {
             // A caller who does not see a connection does not see its variables in an address either.
             if let Ok(connection) = connections::of_caller(read, caller, None, connection)
                 && let Ok(registration) = Registration::of_connection(read, &connection)

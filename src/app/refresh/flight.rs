@@ -19,7 +19,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{App, Wanted};
 use crate::{
-    app::{failpoint, registration::Registration},
+    app::{
+        failpoint,
+        registration::{LiveSecret, Registration},
+    },
     domain::{
         Error, Result, Secret, Timestamp,
         connection::{Connection, Status},
@@ -56,8 +59,8 @@ const MISCONFIGURED_MS: i64 = 60 * 60 * 1000;
 /// What a flight remembers from turn to turn.
 #[derive(Default)]
 struct Memory {
-    /// Secrets that this flight has seen turned down.
-    rejected: Vec<SecretKind>,
+    /// Secrets that this flight has seen turned down. Another one may come into the place of one meanwhile.
+    rejected: Vec<(SecretKind, Timestamp)>,
     /// The current refresh token was refused, and the one before is worth a try.
     previous: bool,
     /// How often the token was sent again at once.
@@ -192,7 +195,8 @@ fn look(read: &Read<'_>, id: i64, wanted: Wanted, memory: &Memory) -> Result<Loo
     {
         return Ok(Look::WaitForApp(jittered(until, 30_000)?));
     }
-    let secret = registration.secrets.iter().map(|live| live.kind).find(|kind| !memory.rejected.contains(kind));
+    let untried = |live: &&LiveSecret| !memory.rejected.contains(&(live.kind, live.since));
+    let secret = registration.secrets.iter().find(untried).map(|live| live.kind);
     Ok(Look::Send(Box::new(Plan { connection, grant, tokens, registration, secret })))
 }
 
@@ -427,8 +431,10 @@ async fn orphaned(app: &App, plan: &Plan, refresh: Option<Secret>, access: Secre
 
 /// The client id or secret is turned down: the other secret is tried; then all connections of the profile wait.
 async fn rejected(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) -> Result<Turn> {
-    memory.rejected.extend(plan.secret);
-    if plan.registration.secrets.iter().any(|live| !memory.rejected.contains(&live.kind)) {
+    let live = plan.registration.secrets.iter().filter(|live| Some(live.kind) == plan.secret);
+    memory.rejected.extend(live.map(|live| (live.kind, live.since)));
+    let untried = |live: &LiveSecret| !memory.rejected.contains(&(live.kind, live.since));
+    if refusal.may_be_the_secret() && plan.registration.secrets.iter().any(untried) {
         return Ok(Turn::Again);
     }
     let (id, version, profile_id) = (plan.connection.id, plan.grant.version, plan.registration.profile.id);
@@ -526,8 +532,9 @@ async fn put_off(app: &App, plan: Plan, memory: &mut Memory, refusal: &Refusal) 
     let failure = store::grants::Failure { blame: refusal.blame, result, due_at: Some(due), uncertain };
     persist(app, move |tx| {
         store::grants::fail(tx, id, version, &failure)?;
-        // The entry stays open while nobody knows: it says when the token was sent first.
-        if clear { store::refreshes::finish(tx, id) } else { Ok(()) }
+        // The entry stays open while nobody knows: it says when the token was sent first. Its answer, where there was one,
+        // is done with: it must not be taken for one that a crash has left unread.
+        if clear { store::refreshes::finish(tx, id) } else { store::refreshes::forget_answer(tx, id) }
     })
     .await?;
     Ok(Turn::Over)

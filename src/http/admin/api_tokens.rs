@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::result;
+use super::{reach, result};
 use crate::{
     app::{
         App,
@@ -13,6 +13,7 @@ use crate::{
     domain::{
         Name, Noun, Why,
         api_token::ApiToken,
+        reach::Reach,
         user::{Scope, Scopes},
     },
     http::{
@@ -27,7 +28,7 @@ use crate::{
 const MOST_DAYS: i64 = 3650;
 
 fn wire(token: &ApiToken) -> Value {
-    json!({
+    let wire = json!({
         "id": token.id,
         "name": token.name.as_str(),
         "user_id": token.user_id,
@@ -36,7 +37,8 @@ fn wire(token: &ApiToken) -> Value {
         "created_at": with_offset(token.created_at),
         "expires_at": token.expires_at.map(with_offset),
         "last_used_at": token.last_used_at.map(with_offset),
-    })
+    });
+    reach::with(wire, &token.reach)
 }
 
 /// The scopes of a list of words.
@@ -54,10 +56,11 @@ pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpRe
     Ok(result(app.list_api_tokens(&caller)?.iter().map(wire).collect::<Vec<_>>()))
 }
 
-/// `{"name", "scopes": […], "days"?, "addresses"?: […], "user_id"?}`; the answer has the `token`, this once.
+/// `{"name", "scopes": […], "days"?, "addresses"?: […], "connections"?: […], "owner"?, "user_id"?}`; the answer has the
+/// `token`, this once.
 pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) -> Result<HttpResponse, Failure> {
     let mut fields = Fields::of(&body.0)?;
-    fields.only(&["name", "scopes", "days", "addresses", "user_id"]);
+    fields.only(&[&["name", "scopes", "days", "addresses", "user_id"][..], &reach::FIELDS].concat());
     let name = fields.need("name", Name::new);
     if fields.value("scopes").is_none() {
         fields.fault("scopes", Why::Missing);
@@ -69,11 +72,13 @@ pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) ->
     }
     let addresses = fields.texts("addresses").unwrap_or_default();
     let user_id = fields.integer("user_id");
+    let reach = Reach::default().changed(reach::changes(&mut fields));
     let draft = name.zip(scopes).map(|(name, scopes)| Draft {
         name,
         scopes,
         days: u32::try_from(days).unwrap_or(DEFAULT_DAYS),
         addresses,
+        reach,
         user_id,
     });
     let draft = fields.faults.all(draft)?;

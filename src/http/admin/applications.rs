@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::{api_tokens::scopes, result};
+use super::{api_tokens::scopes, reach, result};
 use crate::{
     app::{App, document::Fields},
     domain::{
         Noun, Page, Why,
         client_application::{ClientApplication, IssuedSecret},
+        profile::Change,
         user::Scope,
     },
     http::{
@@ -21,7 +22,7 @@ use crate::{
 };
 
 fn wire(application: &ClientApplication) -> Value {
-    json!({
+    let wire = json!({
         "id": application.id,
         "name": application.name.as_str(),
         "enabled": application.enabled,
@@ -29,7 +30,8 @@ fn wire(application: &ClientApplication) -> Value {
         "scopes": words(application),
         "created_at": with_offset(application.created_at),
         "modified_at": with_offset(application.modified_at),
-    })
+    });
+    reach::with(wire, &application.reach)
 }
 
 fn words(application: &ClientApplication) -> Vec<&'static str> {
@@ -74,10 +76,11 @@ pub(super) async fn get_scopes(
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let application = app.get_client_application(&caller, &id(&request)?)?;
-    Ok(result(json!({"scopes": words(&application)})))
+    Ok(result(reach::with(json!({"scopes": words(&application)}), &application.reach)))
 }
 
-/// `{"scopes": […]}`: what the application's tokens may do from now on; those that are out stop.
+/// `{"scopes": […], "connections": […], "owner"}`: what the application's tokens may do from now on, and to which
+/// connections. What is absent stays, `null` lifts a limit; other scopes stop the tokens that are out.
 pub(super) async fn grant_scopes(
     app: web::Data<App>,
     caller: Admitted,
@@ -85,13 +88,15 @@ pub(super) async fn grant_scopes(
     body: Json,
 ) -> Result<HttpResponse, Failure> {
     let mut fields = Fields::of(&body.0)?;
-    fields.only(&["scopes"]);
-    if fields.value("scopes").is_none() {
+    fields.only(&[&["scopes"][..], &reach::FIELDS].concat());
+    let scopes = scopes(&mut fields);
+    let changes = reach::changes(&mut fields);
+    let nothing = scopes.is_none() && matches!(changes, (Change::Keep, Change::Keep));
+    if nothing && fields.faults.is_empty() {
         fields.fault("scopes", Why::Missing);
     }
-    let scopes = scopes(&mut fields);
-    let scopes = fields.faults.all(scopes)?;
-    Ok(result(wire(&app.grant_scopes(&caller, &id(&request)?, scopes).await?)))
+    fields.faults.or(())?;
+    Ok(result(wire(&app.grant(&caller, &id(&request)?, scopes, changes).await?)))
 }
 
 /// Credentials for the application; the secret is shown this once.

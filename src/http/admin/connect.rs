@@ -136,7 +136,7 @@ fn token(text: &str) -> Result<Secret, Why> {
     }
 }
 
-fn instant(text: &str) -> Result<Timestamp, Why> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, Why> {
     let at = text.parse::<jiff::Timestamp>().map_err(|_| Why::Malformed("a time such as 2026-01-31T12:00:00Z"))?;
     Ok(Timestamp(at.as_millisecond()))
 }

@@ -1,9 +1,10 @@
-//! Our own calls, beside those of the dialects: users, API tokens, providers, the check of a profile, keys, loading, events,
+//! Our own calls, beside those of the dialects: users, their second factors and sessions, the audit trail, settings, API tokens, providers, the check of a profile, keys, loading, events,
 //! webhooks, credentials of client applications. The admin page and the command
 //! line are their clients. Errors have the shape of dialect 1, with which they share `/api`.
 
 mod api_tokens;
 mod applications;
+mod audit;
 pub(in crate::http) mod connect;
 mod events;
 mod expiring;
@@ -14,7 +15,12 @@ mod load;
 mod overview;
 mod provider_check;
 mod providers;
+mod reach;
+mod registration;
 mod search;
+mod second_factors;
+mod sessions;
+mod settings;
 pub(in crate::http) mod tokens;
 pub(in crate::http) mod users;
 mod webhooks;
@@ -32,6 +38,7 @@ pub fn routes(routes: Routes) -> Routes {
     const WRITE: Needs = Needs::Scope(Scope::ProfilesWrite);
     const SEE: Needs = Needs::Scope(Scope::ApplicationsRead);
     const LINK: Needs = Needs::Scope(Scope::ConnectionsWrite);
+    const AUDIT: Needs = Needs::Scope(Scope::AuditRead);
     const CHANGE: Needs = Needs::Scope(Scope::ApplicationsWrite);
     routes
         .at("/client_applications", [(Method::GET, SEE, web::to(applications::list))])
@@ -54,6 +61,26 @@ pub fn routes(routes: Routes) -> Routes {
             "/users/{id}",
             [(Method::PUT, ADMIN, web::to(users::update)), (Method::DELETE, ADMIN, web::to(users::delete))],
         )
+        .at("/users/me/password", [(Method::PUT, Needs::Caller, web::to(sessions::change_password))])
+        .at(
+            "/users/{id}/second_factor",
+            [
+                (Method::POST, Needs::Caller, web::to(second_factors::begin)),
+                (Method::PUT, Needs::Caller, web::to(second_factors::confirm)),
+                (Method::DELETE, Needs::Caller, web::to(second_factors::remove)),
+            ],
+        )
+        .at(
+            "/sessions",
+            [
+                (Method::GET, Needs::Caller, web::to(sessions::list)),
+                (Method::DELETE, Needs::Caller, web::to(sessions::end_all)),
+            ],
+        )
+        .at("/sessions/{id}", [(Method::DELETE, Needs::Caller, web::to(sessions::end))])
+        .at("/audit", [(Method::GET, AUDIT, web::to(audit::list))])
+        .at("/audit/export", [(Method::GET, AUDIT, web::to(audit::export))])
+        .at("/settings", [(Method::GET, ADMIN, web::to(settings::get))])
         .at("/setup_links", [(Method::POST, ADMIN, web::to(users::setup_link))])
         .at(
             "/api_tokens",
@@ -75,6 +102,14 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
+        .at(
+            "/custom_oauth_profiles/{id}/registration",
+            [
+                (Method::GET, READ, web::to(registration::get)),
+                (Method::PUT, WRITE, web::to(registration::change_registration)),
+            ],
+        )
+        .at("/custom_oauth_profiles/{id}/promote_secret", [(Method::POST, WRITE, web::to(registration::promote))])
         .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])

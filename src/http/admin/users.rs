@@ -31,6 +31,7 @@ pub(in crate::http) fn wire(user: &User) -> Value {
         "email": user.email,
         "role": user.role.as_str(),
         "created_at": with_offset(user.created_at),
+        "second_factor": user.second_factor,
     })
 }
 

@@ -89,12 +89,19 @@ fn error_in_japanese(error: &Error) -> String {
             Rejection::Bad => "認証できません。資格証明が不明であるか、期限切れであるか、取り消されています。",
             Rejection::InUrl => "URLの資格証明はログに残ります。appKeyヘッダーで送信してください。",
             Rejection::CrossSite => "このリクエストは別のサイトのページから送信されました。",
+            Rejection::InPerson => "この操作はユーザー本人だけが実行できます。",
+            Rejection::SecondFactor => {
+                "このユーザーには2要素認証が設定されているため、パスワードだけでは認証できません。プログラムではAPIトークンを使用してください。"
+            }
+            Rejection::CodeMissing => "2要素認証のコードが必要です。",
+            Rejection::CodeWrong => "コードが正しくないか、使用済みです。",
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
         Error::Changed { .. } => {
             "ほかのユーザーが変更しました。何も変更されていません。もう一度確認してください。".to_owned()
         }
+        Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
@@ -164,10 +171,13 @@ fn japanese_phrase(why: &Why) -> String {
         Why::NothingToChange => "変更するものがありません".to_owned(),
         Why::TooMany(most) => format!("多すぎます(最大{most})"),
         Why::NotGranted => "付与されていません".to_owned(),
+        Why::NotRight => "正しくありません".to_owned(),
+        Why::AlreadyOn => "すでに有効です。先に解除してください".to_owned(),
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
+        Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
     }
 }
@@ -198,7 +208,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Use, user::Scope};
+    use crate::domain::{Beyond, Use, user::Scope};
 
     /// One of each failure.
     fn failures() -> Vec<Failure> {
@@ -229,12 +239,24 @@ mod tests {
             Why::NothingToChange,
             Why::TooMany(2),
             Why::NotGranted,
+            Why::NotRight,
+            Why::AlreadyOn,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
         let mut errors: Vec<Error> = why.into_iter().map(|why| Error::invalid("", why)).collect();
-        for rejection in [Rejection::Missing, Rejection::Bad, Rejection::InUrl, Rejection::CrossSite] {
+        for rejection in [
+            Rejection::Missing,
+            Rejection::Bad,
+            Rejection::InUrl,
+            Rejection::CrossSite,
+            Rejection::InPerson,
+            Rejection::SecondFactor,
+            Rejection::CodeMissing,
+            Rejection::CodeWrong,
+        ] {
             errors.push(Error::Unauthenticated(rejection));
         }
         for outage in [
@@ -250,6 +272,7 @@ mod tests {
         }
         errors.extend([
             Error::Forbidden(Scope::ApplicationsWrite),
+            Error::OutOfReach(Beyond::Wider),
             Error::not_found(Noun::ClientApplication, "7"),
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },

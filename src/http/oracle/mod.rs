@@ -99,7 +99,7 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
             let key = format!("!csAFAppDoesNotExist,{}", escaped(key));
             body.extend([("errorCode", "-16".into()), ("errorKey", key.into())]);
         }
-        Kind::Domain(Error::Forbidden(_)) => drop(body.insert("errorCode", "-20".into())),
+        Kind::Domain(Error::Forbidden(_) | Error::OutOfReach(_)) => drop(body.insert("errorCode", "-20".into())),
         _ => {}
     }
     body.extend(failure.facts.iter().map(|(name, value)| (name.as_str(), value.clone())));

@@ -23,7 +23,7 @@ use crate::{
         App,
         checks::{PROBE_HEADER, SEEN_HOST_HEADER},
     },
-    domain::{Error, Fault, Why},
+    domain::{Error, Fault, Rejection, Why},
 };
 
 /// The routes outside of every dialect.
@@ -55,6 +55,12 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
         }
         Kind::Domain(Error::Invalid(faults)) => {
             body.insert("errors".to_owned(), by_field(faults));
+        }
+        Kind::Domain(Error::Unauthenticated(Rejection::CodeMissing)) => {
+            body.insert("errors".to_owned(), by_field(&[Fault::new("code", Why::Missing)]));
+        }
+        Kind::Domain(Error::Unauthenticated(Rejection::CodeWrong)) => {
+            body.insert("errors".to_owned(), by_field(&[Fault::new("code", Why::NotRight)]));
         }
         Kind::Domain(Error::Internal(_)) => {
             body.insert("id".to_owned(), asked.request_id.clone().into());

@@ -41,7 +41,8 @@ fn begun(surface: &Surface, user: &User, session: &Credential) -> HttpResponse {
 /// A body that anybody may send: no larger than names and a password need.
 type Small = Json<{ 16 * 1024 }>;
 
-/// `{"name","password"}`: begins a session and answers the user.
+/// `{"name","password","code"?}`: begins a session and answers the user. Where a code is needed and there is none, or it is
+/// wrong, the answer to the right password is 401 with `errors.code`.
 pub(super) async fn log_in(
     app: web::Data<App>,
     surface: web::Data<Surface>,
@@ -52,9 +53,11 @@ pub(super) async fn log_in(
     let mut fields = Fields::of(&body.0)?;
     let name = fields.need("name", |name| if name.trim().is_empty() { Err(Why::Blank) } else { Ok(name.to_owned()) });
     let password = fields.need_secret("password");
+    // An empty field of a form is one that nobody filled in.
+    let code = fields.may("code", |code| if code.trim().is_empty() { Ok(None) } else { Secret::given(code).map(Some) });
     let (name, password) = fields.faults.all(name.zip(password))?;
     drop(body);
-    let (user, session) = app.log_in(&name, &password, origin(&request)?).await?;
+    let (user, session) = app.log_in(&name, &password, code.flatten().as_ref(), origin(&request)?).await?;
     Ok(begun(&surface, &user, &session))
 }
 

@@ -160,13 +160,13 @@ fn tokens_outcome(done: &TokensDeleted, provider: &str, user: Option<&str>) -> O
     }
     let connections = count(usize::try_from(done.connections).unwrap_or(usize::MAX), "connection");
     let grants = |n: u64| count(usize::try_from(n).unwrap_or(usize::MAX), "grant");
+    let revoking =
+        |n: u64| format!("{} {} being revoked at the provider", grants(n), if n == 1 { "is" } else { "are" });
     let revoked = match (done.revoking, done.not_revocable) {
         (0, 0) => "There was nothing to revoke at the provider.".to_owned(),
-        (queued, 0) => format!("{} are being revoked at the provider.", grants(queued)),
+        (queued, 0) => format!("{}.", revoking(queued)),
         (0, _) => "They could not be revoked at the provider: it has no way to, or is not set up.".to_owned(),
-        (queued, not) => {
-            format!("{} are being revoked at the provider, {} could not be.", grants(queued), grants(not))
-        }
+        (queued, not) => format!("{}, {} could not be.", revoking(queued), grants(not)),
     };
     Outcome::done(format!("The access tokens {of} are deleted: {connections} must be authorised again. {revoked}"))
 }

@@ -79,7 +79,7 @@ pub fn dress(failure: &Failure, _: &Asked) -> HttpResponse {
         Kind::Domain(error) => match error {
             Error::Unauthenticated(_) => "invalid_client",
             // RFC 6750 §3.1, as it is a bearer token that lacks something.
-            Error::Forbidden(_) => "insufficient_scope",
+            Error::Forbidden(_) | Error::OutOfReach(_) => "insufficient_scope",
             Error::TooMany { .. }
             | Error::Unavailable { .. }
             | Error::NoToken { why: NoToken::ProviderUnavailable { .. }, .. } => "temporarily_unavailable",
@@ -258,9 +258,9 @@ async fn token(
         let why = Why::NotOneOf(vec!["client_credentials".to_owned(), exchange::GRANT.to_owned()]);
         return Err(invalid_request("grant_type", why).with("error", "unsupported_grant_type"));
     }
-    let address = caller::origin(&request)?.address;
+    let origin = caller::origin(&request)?;
     let issued =
-        app.issue_access_token(&shown.id, &shown.secret, parameters.get("scope"), address).await.map_err(refused)?;
+        app.issue_access_token(&shown.id, &shown.secret, parameters.get("scope"), origin).await.map_err(refused)?;
     let mut body = Map::from_iter([
         ("access_token".to_owned(), issued.token.expose().into()),
         ("token_type".to_owned(), "Bearer".into()),

@@ -8,7 +8,8 @@
 //! - PUT may not change `provider` while connections or assignments exist.
 //! - DELETE of a profile that is in use is 400 with both counts.
 //! - Assigning the profile that is assigned already is a success, and so is taking away one that is not.
-//! - 401 for a missing privilege names it: `Unauthorized: this token lacks profiles:write`.
+//! - 401 for a missing privilege names it: `Unauthorized: this token lacks profiles:write`. So is what goes beyond the
+//!   reach of a credential; a connection out of its reach is 404, and missing from lists.
 //! - A connection takes `custom_oauth_profile_id` and `owner` beside the fields of the original; without a profile the
 //!   customer's own, or the only one of its provider, is taken, and with several the answer is 400 naming them.
 //! - A connection that others were made from is not deleted, and connections are not made from each other in a circle.
@@ -121,6 +122,7 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
         Kind::Domain(Error::Forbidden(scope)) => {
             (StatusCode::UNAUTHORIZED, format!("Unauthorized: this token lacks {scope}"))
         }
+        Kind::Domain(Error::OutOfReach(_)) => (StatusCode::UNAUTHORIZED, sentence(failure)),
         Kind::Domain(Error::NotFound { .. }) => (StatusCode::NOT_FOUND, "Not found".to_owned()),
         Kind::Domain(Error::Conflict { what, .. }) => {
             let fault = Fault::new(if *what == Noun::Provider { "slug" } else { "name" }, Why::Taken);

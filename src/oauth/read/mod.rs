@@ -235,6 +235,12 @@ impl Refusal {
         Self { blame, error: error.to_owned(), description: None, retry_after: None, unclear: false }
     }
 
+    /// Whether another secret of the same client might help. One that may not do what it asks (RFC 6749 §5.2,
+    /// `unauthorized_client`) has shown a secret that is right.
+    pub fn may_be_the_secret(&self) -> bool {
+        self.blame == Blame::App && self.error != "unauthorized_client"
+    }
+
     fn unclear(mut self, unclear: bool) -> Self {
         self.unclear = unclear;
         self

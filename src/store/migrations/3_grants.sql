@@ -1,6 +1,7 @@
 -- Grants, the refresh journal, and what stands around them.
 ALTER TABLE api_tokens ADD COLUMN connections  TEXT;
 ALTER TABLE api_tokens ADD COLUMN owner        TEXT;
+ALTER TABLE sessions ADD COLUMN address TEXT;
 ALTER TABLE profiles ADD COLUMN callback TEXT NOT NULL DEFAULT 'oauth' CONSTRAINT profiles_callback CHECK (callback IN ('oauth', 'flow'));
 ALTER TABLE profiles ADD COLUMN rejected_at INTEGER;
 ALTER TABLE profiles ADD COLUMN rejected_why TEXT;
@@ -190,3 +191,23 @@ CREATE TABLE hand_outs (
     PRIMARY KEY (connection_id, actor, hour)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hand_outs_by_hour ON hand_outs (hour);
+
+CREATE TABLE second_factors (
+    user_id      INTEGER PRIMARY KEY CONSTRAINT second_factors_user REFERENCES users ON DELETE CASCADE,
+    key_id       TEXT    NOT NULL,
+    secret       BLOB    NOT NULL,
+    last_step    INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    confirmed_at INTEGER
+) STRICT;
+
+CREATE TABLE recovery_codes (
+    hash    BLOB    PRIMARY KEY,
+    user_id INTEGER NOT NULL CONSTRAINT recovery_codes_user REFERENCES second_factors ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recovery_codes_by_user ON recovery_codes (user_id);
+
+CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_by_actor ON audit (actor, at);
+CREATE INDEX audit_by_deed ON audit (deed, at);
+CREATE INDEX audit_by_noun ON audit (noun, noun_id, at);

@@ -160,11 +160,24 @@ impl Browser {
         }
     }
 
+    /// Does something with an element: with the one that takes its place, should the page draw it again meanwhile.
+    async fn with(&self, selector: &str, action: &str, body: &Value) {
+        let begun = Instant::now();
+        loop {
+            let element = self.element(selector).await;
+            let path = format!("session/{}/element/{element}/{action}", self.session);
+            match self.try_command("POST", &path, body).await {
+                Ok(_) => return,
+                Err(error) if error["error"] == "stale element reference" => self.pause(begun, selector).await,
+                Err(error) => panic!("{action} {selector}: {error}"),
+            }
+        }
+    }
+
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.ask(&format!("element/{element}/clear"), &json!({})).await;
-        self.ask(&format!("element/{element}/value"), &json!({"text": text})).await;
+        self.with(selector, "clear", &json!({})).await;
+        self.with(selector, "value", &json!({"text": text})).await;
     }
 
     /// Presses keys, wherever the focus is: text, or the code points of WebDriver §17.4.2.
@@ -195,8 +208,7 @@ impl Browser {
 
     /// Clicks on something.
     pub async fn click(&self, selector: &str) {
-        let element = self.element(selector).await;
-        self.ask(&format!("element/{element}/click"), &json!({})).await;
+        self.with(selector, "click", &json!({})).await;
     }
 
     /// The text on the page, as a reader sees it.

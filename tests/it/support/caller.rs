@@ -61,8 +61,7 @@ impl Caller {
     /// Sends a request and keeps what comes back.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let answer = Answer::of(request.send().await.unwrap()).await;
-        // What is shown once, by design, is not what is looked for.
-        self.transcript.note(format!("{:?}\n{}", answer.headers, answer.text()));
+        self.transcript.note_answer(&answer);
         answer
     }
 

@@ -1,7 +1,8 @@
 //! A server of one's own, and callers as types.
 //!
 //! Every [`Server`] keeps what it answered and what it logged, and when it ends, all of that and its data folder are
-//! searched for the secrets that the tests planted: each text that begins with `PLANTED`.
+//! searched for secrets: each text that begins with `PLANTED`, each token and code of the practice provider, and what the
+//! server itself gave a browser on its way to a provider (`state`, the cookie).
 
 mod answer;
 pub mod browser;
@@ -32,6 +33,19 @@ pub use multipart::{APPLICATION_FILE, MULTIPART, Part, application_body, multipa
 /// The beginning of every secret that a test makes up.
 pub const PLANTED: &str = "PLANTED";
 
+/// The beginnings of what the practice provider hands out: access and refresh tokens, codes of browsers and of devices.
+const OF_PRACTICE: [&str; 4] = ["sim_at_", "sim_rt_", "sim_code_", "sim_dc_"];
+
+/// Looks for a secret that a test planted or the practice provider handed out; the text around it.
+pub fn find_secret(text: &[u8], more: &[String]) -> Option<String> {
+    // What is no UTF-8 around it does not hide what is; `str` searches faster than anything that a test build compiles.
+    let text = String::from_utf8_lossy(text);
+    let known = [PLANTED].into_iter().chain(OF_PRACTICE).chain(more.iter().map(String::as_str));
+    let at = known.filter_map(|secret| text.find(secret)).next()?;
+    let (from, to) = (text.floor_char_boundary(at.saturating_sub(80)), text.ceil_char_boundary(at + 60));
+    Some(text[from..to].to_owned())
+}
+
 /// The first of these programs that is installed.
 fn installed(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -45,13 +59,52 @@ pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_grantry"))
 }
 
-/// Everything that servers answered, to be searched at the end.
+/// Everything that servers answered, to be searched at the end, and for what besides the usual.
 #[derive(Default)]
-pub struct Transcript(Mutex<Vec<String>>);
+pub struct Transcript {
+    answers: Mutex<Vec<String>>,
+    secrets: Mutex<Vec<String>>,
+}
 
 impl Transcript {
+    /// Keeps a text.
     pub fn note(&self, what: String) {
-        self.0.lock().unwrap().push(what);
+        self.answers.lock().unwrap().push(what);
+    }
+
+    /// From now on this is a secret: it may be in no answer, log or file.
+    pub fn hide(&self, secret: &str) {
+        let mut secrets = self.secrets.lock().unwrap();
+        // Shorter ones are words, and stand everywhere.
+        if secret.len() >= 20 && !secrets.iter().any(|known| known == secret) {
+            secrets.push(secret.to_owned());
+        }
+    }
+
+    /// Keeps an answer, without what it is meant to give away: the access token that was asked for, the cookies, and the
+    /// `state` that a browser takes along. These last two may be nowhere else.
+    pub fn note_answer(&self, answer: &Answer) {
+        let mut text = match serde_json::from_slice::<Value>(&answer.body) {
+            Ok(mut body) if body.get("access_token").is_some() => {
+                body["access_token"] = "given".into();
+                body.to_string()
+            }
+            _ => answer.text(),
+        };
+        for (name, value) in &answer.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let given = match name.as_str() {
+                "set-cookie" => value.split([';', '=']).nth(1).unwrap_or_default().to_owned(),
+                "location" => {
+                    value.split(['?', '&']).find_map(|pair| pair.strip_prefix("state=")).unwrap_or("").to_owned()
+                }
+                _ => String::new(),
+            };
+            self.hide(&given);
+            let value = if given.is_empty() { value.into_owned() } else { value.replace(&given, "given") };
+            text.push_str(&format!("\n{name}: {value}"));
+        }
+        self.note(text);
     }
 }
 
@@ -194,7 +247,10 @@ impl Server {
     /// Runs the command line on this server's data folder.
     pub fn cli(&self, args: &[&str]) -> Output {
         let output = cli(&self.data(), args);
-        self.transcript.note(String::from_utf8_lossy(&output.stdout).into_owned());
+        // This one prints a token and nothing else.
+        if args.first() != Some(&"token") {
+            self.transcript.note(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
         self.transcript.note(String::from_utf8_lossy(&output.stderr).into_owned());
         output
     }
@@ -225,17 +281,20 @@ impl Server {
         self.caller(&["admin"])
     }
 
-    /// Looks for planted secrets in everything that came out of this server so far.
+    /// From now on this is a secret: it may be in nothing that comes out of this server.
+    pub fn hide(&self, secret: &str) {
+        self.transcript.hide(secret);
+    }
+
+    /// Looks for secrets in everything that came out of this server so far.
     pub fn assert_nothing_leaked(&self) {
+        let more = self.transcript.secrets.lock().unwrap().clone();
         let seen = |place: &str, text: &[u8]| {
-            let found = text.windows(PLANTED.len()).position(|window| window == PLANTED.as_bytes());
-            if let Some(at) = found {
-                let from = at.saturating_sub(80);
-                let to = (at + 60).min(text.len());
-                panic!("a planted secret in {place}: {}", String::from_utf8_lossy(&text[from..to]));
+            if let Some(found) = find_secret(text, &more) {
+                panic!("a secret in {place}: {found}");
             }
         };
-        for answer in self.transcript.0.lock().unwrap().iter() {
+        for answer in self.transcript.answers.lock().unwrap().iter() {
             seen("an answer", answer.as_bytes());
         }
         for place in ["log", "out"] {

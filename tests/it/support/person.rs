@@ -66,7 +66,7 @@ impl Person {
             let answer = Answer::of(request.header(header::COOKIE, self.shown(&url)).send().await.unwrap()).await;
             self.keep(&url, &answer);
             if url.as_str().starts_with(&self.server) {
-                self.transcript.note(format!("{:?}\n{}", answer.headers, answer.text()));
+                self.transcript.note_answer(&answer);
             }
             if !(300..400).contains(&answer.status) {
                 return Page { url: url.into(), answer };

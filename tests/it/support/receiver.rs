@@ -77,6 +77,13 @@ pub struct Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.task.abort();
+        if !std::thread::panicking() {
+            for Received { headers, body } in self.received() {
+                if let Some(found) = super::find_secret(format!("{headers:?} {body}").as_bytes(), &[]) {
+                    panic!("a secret in what was delivered: {found}");
+                }
+            }
+        }
     }
 }
 
