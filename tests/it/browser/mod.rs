@@ -8,6 +8,7 @@ mod entry;
 mod frame;
 mod load;
 mod overview;
+mod people;
 mod profiles;
 mod providers;
 mod tokens;

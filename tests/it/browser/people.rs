@@ -17,7 +17,9 @@ async fn users_are_made_given_another_role_and_password_and_deleted() {
     browser.fill("dialog [name=email]", "bob@example.com").await;
     browser.fill("dialog [name=password]", "short").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('[data-fault=password]').textContent === 'At least 12 characters, please.'").await;
+    browser
+        .until("document.querySelector('[data-fault=password]').textContent === 'At least 12 characters, please.'")
+        .await;
     browser.picture("user-new").await;
     assert_fits(&browser).await;
     browser.fill("dialog [name=password]", PASSWORD).await;
@@ -152,7 +154,9 @@ async fn the_trail_is_filtered_paged_and_taken_away() {
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
     browser.picture("audit").await;
     browser.click("[data-next]").await;
-    browser.until("document.querySelectorAll('tbody tr').length > 5 && document.querySelectorAll('tbody tr').length < 50").await;
+    browser
+        .until("document.querySelectorAll('tbody tr').length > 5 && document.querySelectorAll('tbody tr').length < 50")
+        .await;
     browser.back().await;
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
     browser.choose("select[aria-label=Deed]", "deleted").await;
