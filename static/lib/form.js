@@ -1,6 +1,7 @@
 // Forms: a label for each field, what is wrong beside the field it is wrong with, and one place for the rest.
 
 import { Lost, Refusal } from "./api.js";
+import { documentControl } from "./document.js";
 import { h, id as fresh, swap } from "./dom.js";
 import { fault, said, t } from "./i18n.js";
 
@@ -86,44 +87,8 @@ const KINDS = {
       set: (value) => { for (const { input } of boxes) input.checked = input.value === value; },
     };
   },
-  /** Keys and values: its value is an object of texts. */
-  pairs(spec, about) {
-    const rows = h("div", { class: "pairs" });
-    const add = (key = "", value = "") => {
-      const remove = h("button", { type: "button", class: "small", onclick: () => {
-        row.remove();
-        rows.dispatchEvent(new Event("input", { bubbles: true }));
-        more.focus();
-      } }, t("form.remove"));
-      const row = h("div", { class: "pair" },
-        h("input", { type: "text", "aria-label": t("form.key"), placeholder: t("form.key"), value: key, autocapitalize: "none", spellcheck: "false" }),
-        h("input", { type: "text", "aria-label": t("form.value"), placeholder: t("form.value"), value, autocapitalize: "none", spellcheck: "false" }),
-        remove);
-      rows.append(row);
-      return row;
-    };
-    const more = h("button", { type: "button", class: "small", id: about.id, "aria-describedby": about["aria-describedby"], onclick: () => add().querySelector("input").focus() }, t("form.add_pair"));
-    return {
-      element: h("div", { role: "group", "aria-labelledby": `${about.id}-label` }, rows, more), input: more, group: true,
-      value: () => Object.fromEntries([...rows.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value.trim())).filter(([key]) => key !== "")),
-      set: (pairs) => { swap(rows); for (const [key, value] of Object.entries(pairs ?? {})) add(key, String(value)); },
-    };
-  },
-  /** A file, chosen or dropped: its value is a File, or nothing. */
-  file(spec, about) {
-    const input = h("input", { ...about, type: "file", accept: spec.accept });
-    const chosen = h("span", { class: "faint" }, t("form.no_file"));
-    let dropped = null;
-    const show = (file) => { dropped = file; chosen.textContent = file ? file.name : t("form.no_file"); };
-    input.addEventListener("change", () => show(input.files[0] ?? null));
-    const over = (is) => (event) => { event.preventDefault(); element.toggleAttribute("data-over", is); };
-    const element = h("div", { class: "drop", ondragover: over(true), ondragleave: over(false), ondrop: (event) => {
-      over(false)(event);
-      show(event.dataTransfer?.files[0] ?? null);
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-    } }, h("span", {}, t("form.drop")), input, chosen);
-    return { element, input, value: () => dropped, set: (file) => show(file instanceof File ? file : null) };
-  },
+  /** A JSON document: see `document.js`. */
+  document: documentControl,
 };
 
 function option({ value, label, choices }) {
@@ -173,8 +138,9 @@ function field(spec) {
     hint && h("span", { class: "hint", id: `${id}-hint` }, hint),
     wrong,
   );
-  const mark = (phrases) => {
-    wrong.textContent = phrases.map(fault).join(" ");
+  const mark = (phrases, pairs) => {
+    wrong.textContent = control.show && pairs ? t("document.faults", { n: pairs.length }) : phrases.map(fault).join(" ");
+    if (pairs) control.show?.(pairs.map(([path, phrase]) => [path, fault(phrase), phrase]));
     for (const input of control.element.matches("input, select, textarea") ? [control.element] : [control.input]) {
       if (phrases.length > 0) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
@@ -184,20 +150,22 @@ function field(spec) {
   element.addEventListener("change", () => mark([]));
   control.set(spec.value ?? (kind === "select" ? spec.choices[0]?.value ?? "" : ""));
   const blank = () => {
+    if (control.blank) return control.blank();
     const value = control.value();
     return value === null || value === undefined || (typeof value === "string" && value.trim() === "") || (Array.isArray(value) && value.length === 0);
   };
   return {
     name, element, mark, input: control.input, value: control.value, set: control.set, when: spec.when,
-    needs: () => required && kind !== "checkbox" && kind !== "pairs" && blank(),
-    all: path === "*",
+    needs: () => required && kind !== "checkbox" && blank(),
+    all: path === "*", listed: control.show !== undefined,
     owns: (error) => path === "*" || error === path || error.startsWith(`${path}.`) || error.startsWith(`${path}[`),
     wrong: () => wrong.textContent !== "",
   };
 }
 
 /**
- * A form. `submit(values)` does the work; when it throws a Refusal, what is wrong is shown. `explain(error)` may answer a
+ * A form. `submit(values)` does the work, and answers `false` where what is typed is not done with; when it throws a Refusal,
+ * what is wrong is shown. `explain(error)` may answer a
  * sentence of the view's own for a failure. `more`: what stands beside the button, such as a link to leave. Fields may be
  * elements, which stand between the others.
  *
@@ -220,7 +188,10 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
   const refuse = (error) => {
     const errors = error instanceof Refusal ? error.errors : {};
     const paths = Object.keys(errors);
-    for (const part of parts) part.mark(paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path].map((phrase) => (part.all ? `${path}: ${fault(phrase)}` : phrase))));
+    for (const part of parts) {
+      const pairs = paths.filter((path) => there(part) && part.owns(path)).flatMap((path) => errors[path].map((phrase) => [path, phrase]));
+      part.mark(pairs.map(([path, phrase]) => (part.all ? `${path}: ${fault(phrase)}` : phrase)), part.listed && pairs.length > 0 ? pairs : null);
+    }
     const first = parts.find((part) => part.wrong());
     const placed = paths.length > 0 && paths.every((path) => parts.some((part) => there(part) && part.owns(path)));
     const rest = paths.filter((path) => !parts.some((part) => there(part) && part.owns(path)));
@@ -251,8 +222,8 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
       button.disabled = true;
       element.setAttribute("aria-busy", "true");
       try {
-        await submit(Object.fromEntries(parts.filter(there).map((part) => [part.name, part.value()])));
-        delete element.dataset.dirty;
+        const sent = await submit(Object.fromEntries(parts.filter(there).map((part) => [part.name, part.value()])));
+        if (sent !== false) delete element.dataset.dirty;
       } catch (error) {
         refuse(error);
       } finally {

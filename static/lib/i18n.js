@@ -91,6 +91,9 @@ const FAULTS = [
   [/^is the last administrator's, and one must stay$/, "fault.last_admin"],
   [/^this customer already has another profile of that provider$/, "fault.other_assigned"],
   [/^had another account before/, "fault.other_account"],
+  [/^is a placeholder/, "fault.placeholder"],
+  [/^malformed JSON at line (?<line>\d+), column (?<column>\d+): (?<what>.+)$/, "fault.json"],
+  [/^is not right$/, "fault.not_right"],
   [/^must be (?<form>.+)$/, "fault.form"],
 ];
 
@@ -157,7 +160,9 @@ export function number(value) {
   return new Intl.NumberFormat(current).format(value);
 }
 
-/** Several things in a row: "a, b and c". */
-export function several(items) {
-  return new Intl.ListFormat(current).format(items);
+/** Bytes as people write them here. */
+export function size(bytes) {
+  const step = bytes < 1000 ? 0 : bytes < 1e6 ? 1 : bytes < 1e9 ? 2 : 3;
+  const unit = ["byte", "kilobyte", "megabyte", "gigabyte"][step];
+  return new Intl.NumberFormat(current, { style: "unit", unit, unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
 }

@@ -3,7 +3,7 @@
 import { at, call, send } from "./api.js";
 import { h, name, plain as plainText, swap } from "./dom.js";
 import { t } from "./i18n.js";
-import { block, icon } from "./parts.js";
+import { block, head, icon } from "./parts.js";
 import { go, to } from "./router.js";
 
 /** What was before a page, by its address: the server's cursors lead forward only. */
@@ -29,7 +29,7 @@ export function whole(path, match = () => true, pick = (body) => body.result) {
  * A list. `route`: its route, as `to` takes it; `title`: what it is a list of; `load(query)` answers `{items, next, total}`;
  * `columns`: `[{name, title, cell(item), kind, head}]`, `kind` being `number`, `time`, `mono` or `actions`, `head` the one
  * that names the row; `seek`: the label of the field that searches, or nothing; `filters`:
- * `[{name, title, choices: [{value, label}], as: "chips" | "select"}]`; `empty()`: what stands where there is nothing at
+ * `[{name, title, choices: [{value, label}], as: "chips" | "select" | "date"}]`; `empty()`: what stands where there is nothing at
  * all; `nouns`: see `watch`; `pins`: `[{name, title, show(value)}]`,
  * what may be sought by a link from elsewhere, and is taken away here.
  */
@@ -65,6 +65,10 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
         select.value = value;
       };
       return { element: select, show };
+    }
+    if (filter.as === "date") {
+      const day = h("input", { type: "date", onchange: () => choose(day.value) });
+      return { element: h("label", { class: "day" }, filter.title, day), show: () => { day.value = now[filter.name] ?? ""; } };
     }
     const all = [{ value: "", label: t("list.all") }, ...filter.choices];
     const chips = all.map(({ value, label }) => h("button", { type: "button", class: "chip", "data-key": `${filter.name}-${value}`, onclick: () => choose(value) }, label));
@@ -121,6 +125,11 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     body,
   );
   return Object.assign(element, { again: body.again, update });
+}
+
+/** A view that is a list. */
+export function listing(title, lead, actions, list) {
+  return Object.assign(h("main", {}, head(title, lead, actions), list), { update: ({ rest, query }) => (rest.length === 0 ? list.update(query) : false) });
 }
 
 /** How many there are; where nobody counts further, at least how many. */

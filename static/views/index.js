@@ -16,6 +16,15 @@ export const VIEWS = [
   { name: "connections", group: "oauth", icon: "connections", title: "nav.connections", load: () => import("./connections.js") },
   { name: "connect", under: "connections", load: () => import("./connect.js") },
   { name: "providers", group: "oauth", icon: "providers", title: "nav.providers", load: () => import("./providers.js") },
+  { name: "load", group: "oauth", icon: "load", title: "load.title", load: () => import("./load.js") },
+  { name: "customers", group: "programs", icon: "customers", title: "nav.customers", load: () => import("./customers.js") },
+  { name: "applications", group: "programs", icon: "applications", title: "nav.applications", admin: true, load: () => import("./applications.js") },
+  { name: "tokens", group: "programs", icon: "tokens", title: "nav.tokens", admin: true, load: () => import("./tokens.js") },
+  { name: "users", group: "programs", icon: "users", title: "nav.users", admin: true, load: () => import("./users.js") },
+  { name: "account", group: "programs", icon: "account", title: "nav.account", load: () => import("./account.js") },
+  { name: "webhooks", group: "server", icon: "webhooks", title: "nav.webhooks", admin: true, load: () => import("./webhooks.js") },
+  { name: "audit", group: "server", icon: "audit", title: "nav.audit", admin: true, load: () => import("./audit.js") },
+  { name: "settings", group: "server", icon: "settings", title: "nav.settings", admin: true, load: () => import("./settings.js") },
 ];
 
 /** Where one comes in. */

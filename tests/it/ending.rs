@@ -94,13 +94,12 @@ impl Provider {
     async fn connected(&self, admin: &Caller, name: &str, owner: &str) -> i64 {
         let profiles = admin.get("/api/custom_oauth_profiles").await.expect(200)["result"].clone();
         let known = profiles.as_array().unwrap().iter().find(|p| p["provider"] == *self.slug && p["name"] == name);
-        let profile = match known {
-            Some(profile) => profile["id"].clone(),
-            None => {
-                let body = json!({"name": name, "provider": self.slug,
-                    "data": {"client_id": "the id", "client_secret": "PLANTED_client"}});
-                admin.post("/api/custom_oauth_profiles", &body).await.expect(200)["result"]["id"].clone()
-            }
+        let profile = if let Some(profile) = known {
+            profile["id"].clone()
+        } else {
+            let body = json!({"name": name, "provider": self.slug,
+                "data": {"client_id": "the id", "client_secret": "PLANTED_client"}});
+            admin.post("/api/custom_oauth_profiles", &body).await.expect(200)["result"]["id"].clone()
         };
         let body = json!({"custom_oauth_profile_id": profile, "name": name, "owner": owner,
             "refresh_token": format!("PLANTED_refresh_of_{owner}"), "access_token": format!("PLANTED_access_of_{owner}"),

@@ -55,7 +55,7 @@ fn answer(request: &Request, refuses: bool) -> String {
         back.query_pairs_mut().append_pair("state", &get("state")).append_pair("code", "PLANTED_code");
         if refuses {
             back.query_pairs_mut()
-                .append_pair("error", "PLANTED_code")
+                .append_pair("error", "refused")
                 .append_pair("error_description", &format!("no {} for PLANTED_code", get("state")));
         }
         return raw::answer(302, &format!("location: {back}\r\n"), "");

@@ -56,6 +56,7 @@ impl App {
     /// connection.
     pub async fn import(&self, caller: &Caller, wish: Wish, grant: ImportedGrant) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
+        check_scopes(wish.scopes.as_deref())?;
         let Some(access) = grant.access else {
             let refresh_token = grant.refresh.ok_or_else(|| Error::invalid("refresh_token", Why::Missing))?;
             let (mut aim, made) = self.aim_at(caller, wish, GrantType::Imported).await?;

@@ -1,12 +1,18 @@
 //! The admin page in a real browser, view by view.
 
+mod applications;
 mod connect;
 mod connections;
+mod customers;
 mod entry;
 mod frame;
+mod load;
 mod overview;
+mod people;
 mod profiles;
 mod providers;
+mod tokens;
+mod webhooks;
 
 use serde_json::json;
 

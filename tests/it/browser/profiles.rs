@@ -153,7 +153,7 @@ async fn who_may_only_look_is_offered_nothing_to_change() {
     browser.fill("[name=password]", super::PASSWORD).await;
     browser.click("button.main").await;
     browser.until("document.title.startsWith('Overview')").await;
-    for route in ["overview", "profiles", "profiles/1", "connections", "providers", "providers/hubspot"] {
+    for route in ["overview", "profiles", "profiles/1", "connections", "providers", "providers/hubspot", "customers"] {
         open(&browser, &server, route).await;
         assert_eq!(
             browser.run("return document.querySelectorAll('main .head .actions > *, main .danger').length").await,

@@ -40,8 +40,8 @@ const OF_PRACTICE: [&str; 4] = ["sim_at_", "sim_rt_", "sim_code_", "sim_dc_"];
 pub fn find_secret(text: &[u8], more: &[String]) -> Option<String> {
     // What is no UTF-8 around it does not hide what is; `str` searches faster than anything that a test build compiles.
     let text = String::from_utf8_lossy(text);
-    let known = [PLANTED].into_iter().chain(OF_PRACTICE).chain(more.iter().map(String::as_str));
-    let at = known.filter_map(|secret| text.find(secret)).next()?;
+    let mut known = [PLANTED].into_iter().chain(OF_PRACTICE).chain(more.iter().map(String::as_str));
+    let at = known.find_map(|secret| text.find(secret))?;
     let (from, to) = (text.floor_char_boundary(at.saturating_sub(80)), text.ceil_char_boundary(at + 60));
     Some(text[from..to].to_owned())
 }
@@ -102,7 +102,7 @@ impl Transcript {
             };
             self.hide(&given);
             let value = if given.is_empty() { value.into_owned() } else { value.replace(&given, "given") };
-            text.push_str(&format!("\n{name}: {value}"));
+            text.extend(["\n", name.as_str(), ": ", &value]);
         }
         self.note(text);
     }
