@@ -6,7 +6,9 @@ CREATE TABLE installation (
     id              INTEGER PRIMARY KEY CONSTRAINT installation_is_one CHECK (id = 1),
     created_at      INTEGER NOT NULL,
     key_id          TEXT    NOT NULL,
-    key_fingerprint BLOB    NOT NULL     -- of the active key; a start with another key is refused
+    key_fingerprint BLOB    NOT NULL,    -- of the active key; a start with another key is refused
+    rotating_at INTEGER,                 -- since when values are being sealed anew with that key; NULL: all of them are
+    restored_at INTEGER                  -- since when this is a backup whose grants nobody has looked at; NULL: it is none
 ) STRICT;
 
 CREATE TABLE users (
@@ -162,6 +164,7 @@ CREATE INDEX connections_by_profile ON connections (profile_id, provider);
 CREATE INDEX connections_by_customer ON connections (customer_id);
 CREATE INDEX connections_by_parent ON connections (parent_id);
 CREATE INDEX connections_by_external_id ON connections (external_id);
+CREATE INDEX connections_by_status ON connections (status, lost_at);
 
 -- What a provider gave us for the account of a connection. No row: there is nothing to hand out. `version` grows with
 -- each change of the tokens, and every change names the version that it was made from.
@@ -193,6 +196,9 @@ CREATE TABLE grants (
     handed_out_at      INTEGER
 ) STRICT;
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
+CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;
+CREATE INDEX grants_by_refresh_expiry ON grants (refresh_expires_at) WHERE refresh_expires_at IS NOT NULL;
 
 -- The refresh journal. A row is written before a refresh token is sent; it gets the answer as it came, before anybody reads
 -- it; it goes when the grant has what the answer brought. A row that is there at a start is a refresh that was cut off.
@@ -207,6 +213,27 @@ CREATE TABLE refreshes (
     key_id        TEXT,
     answer        BLOB,                  -- sealed: status, headers that count, body
     CONSTRAINT refreshes_answer CHECK ((answer IS NULL) = (key_id IS NULL) AND (answer IS NULL) = (answered_at IS NULL))
+) STRICT;
+
+-- What came of the last refreshes of each connection, some fifty of them. Those before go as new ones come.
+CREATE TABLE refresh_results (
+    connection_id INTEGER NOT NULL CONSTRAINT refresh_results_connection REFERENCES connections ON DELETE CASCADE,
+    seq           INTEGER NOT NULL,      -- from 1 for each connection
+    at            INTEGER NOT NULL,
+    blame         TEXT    CONSTRAINT refresh_results_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    result        TEXT,                  -- a word, as in `grants`; NULL: `refreshed`
+    PRIMARY KEY (connection_id, seq),
+    CONSTRAINT refresh_results_either CHECK ((blame IS NULL) = (result IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- How many refreshes of a day worked, and how many failed through whom.
+CREATE TABLE refresh_days (
+    day             INTEGER PRIMARY KEY, -- days since 1970-01-01, UTC
+    ok              INTEGER NOT NULL DEFAULT 0,
+    failed_app      INTEGER NOT NULL DEFAULT 0,
+    failed_grant    INTEGER NOT NULL DEFAULT 0,
+    failed_provider INTEGER NOT NULL DEFAULT 0,
+    failed_network  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Links by which somebody connects an account.
@@ -256,6 +283,10 @@ CREATE TABLE device_authorizations (
     expires_at       INTEGER NOT NULL,
     result           TEXT,               -- how it ended: `access_denied`, `expired_token` …
     settled_at       INTEGER,
+    blame            TEXT    CONSTRAINT device_authorizations_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    user_code        TEXT    NOT NULL,   -- what a person enters, and where
+    verification_uri TEXT    NOT NULL,
+    verification_uri_complete TEXT,      -- with the code in it, where the provider has that
     CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
     CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
     CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))
@@ -291,6 +322,7 @@ CREATE TABLE events (
     detail        TEXT    NOT NULL CONSTRAINT events_detail CHECK (json_valid(detail))
 ) STRICT;
 CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_by_connection ON events (connection_id, id) WHERE connection_id IS NOT NULL;
 
 -- Addresses that want to hear of events.
 CREATE TABLE webhooks (

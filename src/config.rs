@@ -99,6 +99,25 @@ pub const SETTINGS: &[Setting] = &[
                instead.",
     },
     Setting {
+        key: "backup-dir",
+        value: "DIR",
+        default: None,
+        help: "Folder of the backups, better on another disk. Made when needed, for its owner's eyes only (0700). Without it: \
+               backups in the data folder.",
+    },
+    Setting {
+        key: "backup-every",
+        value: "HOURS|off",
+        default: Some("24"),
+        help: "How often the server makes a backup by itself: 1 to 8760 hours, or off.",
+    },
+    Setting {
+        key: "backup-keep",
+        value: "NUMBER",
+        default: Some("7"),
+        help: "How many of those are kept: 1 to 1000. The oldest go; backups that somebody asked for stay.",
+    },
+    Setting {
         key: "flow-services",
         value: "true|false",
         default: Some("true"),
@@ -257,12 +276,20 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Certificate chain and private key for TLS, PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether plain HTTP is taken on an address that others can reach.
+    pub insecure_http: bool,
     /// Networks whose forwarding headers count.
     pub trusted_proxies: Vec<Network>,
     /// Whether client secrets of providers are kept hashed only.
     pub hashed_only: bool,
     /// The file of the keys; `None`: in its usual place.
     pub key_file: Option<PathBuf>,
+    /// Folder of the backups; `None`: in the data folder.
+    pub backup_dir: Option<PathBuf>,
+    /// How often a backup is made; `None`: not by itself.
+    pub backup_every: Option<Duration>,
+    /// How many of those are kept.
+    pub backup_keep: usize,
     /// Whether the Flow dialect does its work.
     pub flow_services: bool,
     /// Whether providers may be at private addresses.
@@ -421,6 +448,7 @@ impl Values {
             listen,
             metrics_listen,
             public_url,
+            insecure_http: insecure && tls.is_none() && !listen.ip().is_loopback(),
             tls,
             trusted_proxies,
             hashed_only: self.need("secrets", "sealed or hashed", |text| match text {
@@ -429,6 +457,14 @@ impl Values {
                 _ => None,
             })?,
             key_file: self.text("key-file").map(PathBuf::from),
+            backup_dir: self.text("backup-dir").filter(|text| !text.is_empty()).map(PathBuf::from),
+            backup_every: self.need("backup-every", "a number of hours from 1 to 8760, or off", |text| match text {
+                "off" => Some(None),
+                _ => within(1, 8760)(text).map(|hours| Some(Duration::from_secs(hours * 3600))),
+            })?,
+            backup_keep: self.need("backup-keep", "a number from 1 to 1000", |text| {
+                within(1, 1000)(text).and_then(|n| n.try_into().ok())
+            })?,
             flow_services: self.need("flow-services", "true or false", flag)?,
             allow_private: self.need("allow-private", "true or false", flag)?,
             return_urls: self

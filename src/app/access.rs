@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{App, credential::Credential};
 use crate::{
     domain::{
-        Error, Rejection, Result, Secret,
+        Error, Rejection, Result, Secret, Timestamp,
         api_token::TokenKind,
         client_application::ClientApplication,
         reach::Reach,
@@ -228,20 +228,39 @@ impl App {
         Ok(Caller { who, scopes, reach: Arc::new(found.reach), origin })
     }
 
+    /// Makes a caller of what a request has shown, once more, while it is still being answered: nobody has come back, so a
+    /// session that rests goes on resting.
+    pub(super) async fn look_again(&self, shown: &Shown, origin: &Origin) -> Result<Caller> {
+        match shown {
+            Shown::Session(text) => {
+                let session = Credential::parse(text).ok_or(BAD)?;
+                let (user, ..) = self.session(&session)?;
+                Ok(Caller::of_user(user, Some(session.hash()), origin.clone()))
+            }
+            other => self.authenticate(Some(other.clone()), origin.clone()).await,
+        }
+    }
+
     fn by_session(&self, session: &Credential, origin: Origin) -> Result<Caller> {
+        let (user, seen, now) = self.session(session)?;
         let hash = session.hash();
-        let (user, seen, now) = self.db.read(|read| {
+        if now.0 - seen.0 >= MARK_MS {
+            self.db.note(move |tx| store::sessions::see(tx, &hash));
+        }
+        Ok(Caller::of_user(user, Some(hash), origin))
+    }
+
+    /// The user of a session that is good, when it was last seen, and what time it is.
+    fn session(&self, session: &Credential) -> Result<(User, Timestamp, Timestamp)> {
+        let hash = session.hash();
+        self.db.read(|read| {
             let (user_id, begun, seen) = store::sessions::find(read, &hash)?.ok_or(BAD)?;
             let now = read.now();
             if now.0 - begun.0 >= SESSION_LIFE_MS || now.0 - seen.0 >= SESSION_IDLE_MS {
                 return Err(BAD);
             }
             Ok((store::users::find(read, user_id)?.ok_or(BAD)?, seen, now))
-        })?;
-        if now.0 - seen.0 >= MARK_MS {
-            self.db.note(move |tx| store::sessions::see(tx, &hash));
-        }
-        Ok(Caller::of_user(user, Some(hash), origin))
+        })
     }
 
     /// The user of this name and password.
@@ -301,7 +320,7 @@ mod tests {
     use super::*;
     use crate::{
         app::{SecretsMode, Settings, settings::About, users::Draft},
-        domain::{Name, Timestamp, user::Role},
+        domain::{Name, user::Role},
         store::{
             Clock, Db, Hold,
             seal::{KeyList, Sealer},
@@ -326,12 +345,15 @@ mod tests {
             public_url: String::new(),
             secrets: SecretsMode::Sealed,
             key_file: None,
+            keys_can_change: true,
             flow_services: false,
             allow_private: false,
             access_token_life_s: 60,
             most_upload: 1,
             return_urls: Vec::new(),
             proxy_idle: std::time::Duration::from_secs(1),
+            backups: crate::app::backups::Schedule { dir: dir.join("backups"), every: None, keep: 1 },
+            surroundings: crate::app::doctor::Surroundings::default(),
             audit_days: 0,
             about: About::default(),
         };

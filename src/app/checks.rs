@@ -349,11 +349,10 @@ impl App {
 
     async fn check_keys(&self) -> Result<Vec<SetupFault>> {
         let mut faults = Vec::new();
-        let (in_use, expected) = self
-            .db
-            .scan(|read| Ok((store::installation::key_ids_in_use(read)?, store::installation::key(read)?)))
-            .await?;
-        let known: Vec<&str> = self.db.sealer().keys().ids().map(|(id, _)| id).collect();
+        let (in_use, expected) =
+            self.db.scan(|read| Ok((store::sealed::key_ids_in_use(read)?, store::installation::key(read)?))).await?;
+        let keys = self.db.sealer().keys();
+        let known: Vec<&str> = keys.ids().map(|(id, _)| id).collect();
         let missing = |client_secrets: bool| -> Vec<String> {
             in_use
                 .iter()

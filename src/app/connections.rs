@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     App,
     access::Caller,
-    audit, providers, reach,
+    audit, connect, providers, reach,
     revocations::{Revocation, end_grant},
 };
 use crate::{
@@ -15,12 +15,15 @@ use crate::{
         connection::{Connection, Draft, Filter, Status},
         customer::Key,
         event::EventKind,
-        grant::Grant,
+        grant::{Crowd, Grant},
         profile::Profile,
         user::Scope,
+        version::Expected,
     },
-    store::{self, Read, Tx},
+    store::{self, Read, Tx, stream::LIMITS},
 };
+
+pub use crate::store::{device_authorizations::Standing, stream::Pieces};
 
 /// What [`App::delete_access_tokens`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +49,10 @@ pub struct Detail {
     pub hand_outs: Vec<(String, Timestamp, u64)>,
     /// What became of its tokens at the provider, newest first.
     pub revocations: Vec<store::revocations::Outcome>,
+    /// The device by whose code it is being connected, or was not; `None`: there is none, or it ended well.
+    pub device: Option<Standing>,
+    /// Whether its account has as many grants as the provider keeps.
+    pub crowd: Option<Crowd>,
 }
 
 impl App {
@@ -53,8 +60,11 @@ impl App {
     pub fn connection_detail(&self, caller: &Caller, id: i64) -> Result<Detail> {
         caller.need(Scope::ConnectionsRead).or_else(|_| caller.need(Scope::ConnectionsWrite))?;
         self.db.read(|read| {
+            let connection = of_caller(read, caller, None, id)?;
             Ok(Detail {
-                connection: of_caller(read, caller, None, id)?,
+                crowd: connect::crowd(read, &connection)?,
+                device: store::device_authorizations::standing(read, id)?,
+                connection,
                 grant: store::grants::find(read, id)?,
                 hand_outs: store::hand_outs::of_connection(read, id)?,
                 revocations: store::revocations::of_connection(read, id)?,
@@ -62,11 +72,13 @@ impl App {
         })
     }
 
-    /// All connections that pass the filter, by id.
-    pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Vec<Connection>> {
+    /// All connections that pass the filter, by id, piece by piece.
+    pub async fn list_connections(&self, caller: &Caller, filter: Filter) -> Result<Pieces<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
         let filter = Filter { reach: caller.reach().clone(), ..filter };
-        self.db.scan(move |read| store::connections::list(read, &filter)).await
+        self.db
+            .stream(LIMITS, move |read, out| store::connections::each(read, &filter, |connection| out.put(connection)))
+            .await
     }
 
     /// All connections of one customer that pass the filter.
@@ -75,13 +87,14 @@ impl App {
         caller: &Caller,
         key: Key,
         filter: Filter,
-    ) -> Result<Vec<Connection>> {
+    ) -> Result<Pieces<Connection>> {
         caller.need(Scope::ConnectionsRead)?;
         let filter = Filter { reach: caller.reach().clone(), ..filter };
         self.db
-            .scan(move |read| {
+            .stream(LIMITS, move |read, out| {
                 let customer_id = Some(store::customers::get(read, &key)?.id);
-                store::connections::list(read, &Filter { customer_id, ..filter })
+                let filter = Filter { customer_id, ..filter };
+                store::connections::each(read, &filter, |connection| out.put(connection))
             })
             .await
     }
@@ -110,12 +123,13 @@ impl App {
             .await
     }
 
-    /// Changes a connection: what `change` makes of it. Its provider and profile stay.
+    /// Changes a connection: what `change` makes of it. Its provider and profile stay. `Changed` when it is not as expected.
     pub async fn update_connection(
         &self,
         caller: &Caller,
         customer: Option<Key>,
         id: i64,
+        expected: Expected,
         change: impl FnOnce(&Connection) -> Draft + Send + 'static,
     ) -> Result<Connection> {
         caller.need(Scope::ConnectionsWrite)?;
@@ -123,6 +137,7 @@ impl App {
         self.db
             .write(move |tx| {
                 let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
+                expected.check(Noun::Connection, connection.updated_at)?;
                 let draft = change(&connection);
                 if draft.parent_id != connection.parent_id {
                     reach::may_descend(tx, &caller, draft.parent_id)?;
@@ -147,12 +162,19 @@ impl App {
     }
 
     /// Removes a connection that no other was made from.
-    pub async fn delete_connection(&self, caller: &Caller, customer: Option<Key>, id: i64) -> Result<()> {
+    pub async fn delete_connection(
+        &self,
+        caller: &Caller,
+        customer: Option<Key>,
+        id: i64,
+        expected: Expected,
+    ) -> Result<()> {
         caller.need(Scope::ConnectionsWrite)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| {
                 let connection = of_caller(tx, &caller, customer.as_ref(), id)?;
+                expected.check(Noun::Connection, connection.updated_at)?;
                 // Before its row goes: the tokens are ended at the provider as those of a disconnected one.
                 end_grant(tx, id)?;
                 store::connections::delete(tx, id)?;
@@ -219,6 +241,8 @@ impl App {
 /// Ends a connection's grant here and, in the background, at its provider; one that was connected is lost by that.
 fn end(tx: &Tx<'_>, connection: &Connection, reason: &str) -> Result<Revocation> {
     let revocation = end_grant(tx, connection.id)?;
+    // Nobody who ends a grant wants the next one to come by itself.
+    store::device_authorizations::settle(tx, connection.id, None, "disconnected", None)?;
     if connection.status == Some(Status::Success) {
         store::connections::lose(tx, connection.id, reason)?;
         let detail = json!({"reason": reason});

@@ -9,6 +9,7 @@ use crate::{
         audit::Deed,
         customer::{Customer, Draft, Key},
         user::Scope,
+        version::Expected,
     },
     store,
 };
@@ -39,11 +40,12 @@ impl App {
             .await
     }
 
-    /// Changes a customer: what `change` makes of it.
+    /// Changes a customer: what `change` makes of it. `Changed` when it is not as expected.
     pub async fn update_customer(
         &self,
         caller: &Caller,
         key: Key,
+        expected: Expected,
         change: impl FnOnce(&Customer) -> Draft + Send + 'static,
     ) -> Result<Customer> {
         caller.need(Scope::ProfilesWrite)?;
@@ -51,6 +53,7 @@ impl App {
         self.db
             .write(move |tx| {
                 let customer = store::customers::get(tx, &key)?;
+                expected.check(Noun::Customer, customer.updated_at)?;
                 let draft = change(&customer);
                 store::customers::update(tx, customer.id, &draft)?;
                 audit(tx, &caller, Deed::Updated, "customer", customer.id, &json!({"name": draft.name.as_str()}))?;
@@ -60,12 +63,13 @@ impl App {
     }
 
     /// Removes a customer without connections; what was assigned to it is free again.
-    pub async fn delete_customer(&self, caller: &Caller, key: Key) -> Result<()> {
+    pub async fn delete_customer(&self, caller: &Caller, key: Key, expected: Expected) -> Result<()> {
         caller.need(Scope::ProfilesWrite)?;
         let caller = caller.clone();
         self.db
             .write(move |tx| {
                 let customer = store::customers::get(tx, &key)?;
+                expected.check(Noun::Customer, customer.updated_at)?;
                 store::customers::delete(tx, customer.id)?;
                 audit(tx, &caller, Deed::Deleted, "customer", customer.id, &json!({}))
             })

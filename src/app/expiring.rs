@@ -36,7 +36,9 @@ impl App {
                     found.extend(store::expiring::api_tokens(read, until, MOST + 1)?);
                 }
                 let lives = lives(read)?;
-                store::expiring::each_refresh_token(read, &reach, |provider, times, what| {
+                let limiting: Vec<&str> =
+                    lives.iter().filter(|(_, life)| life.is_limited()).map(|(slug, _)| slug.as_str()).collect();
+                store::expiring::each_refresh_token(read, &reach, until, &limiting, |provider, times, what| {
                     let life = lives.get(provider).copied().unwrap_or_default();
                     if let Some((expires_at, why)) = times.end(life).filter(|(at, _)| *at <= until) {
                         found.extend([Expiring { what: what()?, why, expires_at }]);

@@ -18,6 +18,8 @@ const ROUND: Duration = Duration::from_mins(1);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Events are kept so long.
 const EVENTS_MS: i64 = 90 * DAY_MS;
+/// How many refreshes a day had is kept so long: a year, and what one compares it with.
+const REFRESH_DAYS_MS: i64 = 400 * DAY_MS;
 /// What was delivered is kept so long; what could not be is kept as long as its event.
 const DELIVERED_MS: i64 = 7 * DAY_MS;
 
@@ -87,6 +89,7 @@ impl Shared {
                 store::client_applications::sweep(tx)?;
                 super::connect::sweep(tx)?;
                 store::revocations::sweep(tx, now.plus_ms(-EVENTS_MS))?;
+                store::refresh_results::sweep(tx, now.plus_ms(-REFRESH_DAYS_MS))?;
                 store::hand_outs::sweep(tx, now.plus_ms(-EVENTS_MS))?;
                 store::events::sweep(tx, now.plus_ms(-EVENTS_MS), now.plus_ms(-DELIVERED_MS))
             });

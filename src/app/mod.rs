@@ -6,6 +6,7 @@ pub mod access;
 pub mod api_tokens;
 mod attempts;
 pub mod audit;
+pub mod backups;
 pub mod checks;
 pub mod client_applications;
 pub mod connect;
@@ -13,6 +14,7 @@ pub mod connections;
 pub mod credential;
 pub mod customers;
 mod deliveries;
+pub mod doctor;
 pub mod document;
 pub mod events;
 pub mod exchange;
@@ -20,10 +22,13 @@ pub mod expiring;
 mod failpoint;
 mod hand_outs;
 pub mod hashing;
+pub mod history;
 pub mod housekeeping;
 pub mod keys;
+pub mod live;
 pub mod load;
 pub mod metrics;
+pub mod overview;
 pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
@@ -32,7 +37,9 @@ pub mod proxy;
 mod reach;
 mod refresh;
 mod registration;
+mod restored;
 pub mod revocations;
+pub mod search;
 pub mod second_factors;
 pub mod sessions;
 pub mod settings;
@@ -55,11 +62,13 @@ use crate::{
 };
 use access::Caller;
 use attempts::{Attempts, Recognised};
+use backups::Backups;
 use credential::Credential;
 use deliveries::Pings;
 use hand_outs::HandOuts;
 use hashing::Hasher;
 use housekeeping::Housekeeper;
+use live::Live;
 use metrics::Metrics;
 use proxy::Forwards;
 use refresh::Refresher;
@@ -74,6 +83,8 @@ pub struct Settings {
     pub secrets: SecretsMode,
     /// Where the keys come from, to be read again by the setup check; `None`: from a variable.
     pub key_file: Option<std::path::PathBuf>,
+    /// Whether that file is ours to write: one that systemd makes at each start is not.
+    pub keys_can_change: bool,
     /// Whether the services of the Flow dialect do their work.
     pub flow_services: bool,
     /// Whether providers may be at private and link-local addresses.
@@ -86,6 +97,10 @@ pub struct Settings {
     pub return_urls: Vec<String>,
     /// For how long nothing may happen while a request is passed on.
     pub proxy_idle: Duration,
+    /// Where backups are, and when they are made.
+    pub backups: backups::Schedule,
+    /// What only the doctor needs to know.
+    pub surroundings: doctor::Surroundings,
     /// For how many days the audit trail is kept; 0: for ever.
     pub audit_days: u32,
     /// What is told of all settings.
@@ -110,6 +125,7 @@ pub struct App {
     worker: Worker,
     hand_outs: HandOuts,
     metrics: Metrics,
+    live: Live,
     /// For what goes on in the background when the caller has gone.
     me: Weak<App>,
     /// Links that were given to callers whose connection has to be authorised, by connection.
@@ -132,6 +148,10 @@ pub struct App {
     pings: Pings,
     checks: provider_check::Checks,
     forwards: Arc<Forwards>,
+    backups: Backups,
+    /// Held by whoever changes the keys.
+    changing_keys: tokio::sync::Mutex<()>,
+    polls: connect::Polls,
 }
 
 impl App {
@@ -153,9 +173,13 @@ impl App {
             worker,
             hand_outs: HandOuts::default(),
             metrics: Metrics::default(),
+            live: Live::default(),
             pings: Pings::default(),
             checks: provider_check::Checks::default(),
             forwards: Arc::default(),
+            backups: Backups::default(),
+            changing_keys: tokio::sync::Mutex::default(),
+            polls: connect::Polls::default(),
             me: me.clone(),
             links: Mutex::default(),
             db,
@@ -181,6 +205,7 @@ impl App {
     /// Begins nothing more in the background, and waits for what is under way, at most `within`. What is not finished then
     /// is taken up at the next start.
     pub async fn finish(&self, within: Duration) {
+        self.backups.stop();
         self.worker.finish(within).await;
         if let Err(error) = self.write_hand_outs().await {
             tracing::warn!(%error, "the last hand-outs were not counted");

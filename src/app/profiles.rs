@@ -10,6 +10,7 @@ use crate::{
         audit::Deed,
         profile::{Change, Draft, Parameters, Profile, SecretKind},
         user::Scope,
+        version::Expected,
     },
     store::{self, Tx},
 };
@@ -60,21 +61,28 @@ impl App {
             .await
     }
 
-    /// Replaces a profile. The same secret again keeps its age.
-    pub async fn replace_profile(&self, caller: &Caller, id: i64, draft: Draft) -> Result<Profile> {
+    /// Replaces a profile. The same secret again keeps its age. `Changed` when it is not as expected.
+    pub async fn replace_profile(
+        &self,
+        caller: &Caller,
+        id: i64,
+        expected: &Expected,
+        draft: Draft,
+    ) -> Result<Profile> {
         caller.need(Scope::ProfilesWrite)?;
         for _ in 0..TRIES {
             self.db.read(|read| {
-                store::profiles::get(read, id)?;
+                expected.check(Noun::Profile, store::profiles::get(read, id)?.updated_at)?;
                 check_draft(read, &draft)
             })?;
             let seen = self.kept_hash(id)?;
             let hash = self.hash_unless_kept(id, &draft.client_secret).await?;
-            let (caller, draft) = (caller.clone(), draft.clone());
+            let (caller, draft, expected) = (caller.clone(), draft.clone(), expected.clone());
             let seal = self.sealable(&draft.client_secret).is_some();
             let saved = self
                 .db
                 .write(move |tx| {
+                    expected.check(Noun::Profile, store::profiles::get(tx, id)?.updated_at)?;
                     if hash_of(tx, id)? != seen {
                         return Ok(None);
                     }
@@ -92,10 +100,15 @@ impl App {
     }
 
     /// Removes a profile that no connection uses and no customer has.
-    pub async fn delete_profile(&self, caller: &Caller, id: i64) -> Result<()> {
+    pub async fn delete_profile(&self, caller: &Caller, id: i64, expected: Expected) -> Result<()> {
         caller.need(Scope::ProfilesWrite)?;
         let caller = caller.clone();
-        self.db.write(move |tx| remove(tx, &caller, id)).await
+        self.db
+            .write(move |tx| {
+                expected.check(Noun::Profile, store::profiles::get(tx, id)?.updated_at)?;
+                remove(tx, &caller, id)
+            })
+            .await
     }
 
     /// Removes the profile of this provider and name, if no connection uses it and no customer has it.

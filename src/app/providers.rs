@@ -8,10 +8,11 @@ use std::{
 use super::{App, access::Caller, audit, reach};
 use crate::{
     domain::{
-        Error, Noun, Result, Why,
+        Error, Noun, Result, Timestamp, Why,
         audit::Deed,
         provider::{Origin, Provider},
         user::Scope,
+        version::Expected,
     },
     oauth::catalogue::{self, Entry, Given},
     store::{self, Read},
@@ -27,11 +28,13 @@ pub struct Definition {
     pub provider: Provider,
     /// Its definition, in the form of the catalogue.
     pub json: String,
+    /// When it was last changed; `None`: it is part of the program.
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Definition {
     fn new(entry: &Entry, origin: Origin) -> Self {
-        Self { provider: entry.provider(origin), json: entry.to_json() }
+        Self { provider: entry.provider(origin), json: entry.to_json(), updated_at: None }
     }
 }
 
@@ -58,6 +61,12 @@ pub(super) fn need(read: &Read<'_>, slug: &str, path: &str) -> Result<Provider> 
     }
 }
 
+/// Turns down a change of another version of an operator's own provider than the one that is there.
+fn check(read: &Read<'_>, slug: &str, expected: &Expected) -> Result<()> {
+    let updated_at = store::providers::updated_at(read, slug)?;
+    updated_at.map_or(Ok(()), |updated_at| expected.check(Noun::Provider, updated_at))
+}
+
 impl App {
     /// All providers by slug.
     pub async fn list_providers(&self, caller: &Caller) -> Result<Vec<Definition>> {
@@ -81,26 +90,34 @@ impl App {
     /// The provider of this slug.
     pub fn get_provider(&self, caller: &Caller, slug: &str) -> Result<Definition> {
         caller.need(Scope::ProfilesRead)?;
-        let (entry, origin) =
-            self.db.read(|read| find(read, slug))?.ok_or_else(|| Error::not_found(Noun::Provider, slug))?;
-        Ok(Definition::new(&entry, origin))
+        self.db.read(|read| {
+            let (entry, origin) = find(read, slug)?.ok_or_else(|| Error::not_found(Noun::Provider, slug))?;
+            let updated_at = store::providers::updated_at(read, slug)?;
+            Ok(Definition { updated_at, ..Definition::new(&entry, origin) })
+        })
     }
 
     /// Adds a provider of the operator's own; it goes before one of the catalogue with the same slug.
     pub async fn create_provider(&self, caller: &Caller, json: &str) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
         let entry = self.whole_definition(json).await?;
-        self.save_provider(caller, entry, Deed::Created).await
+        self.save_provider(caller, entry, Deed::Created, Expected::default()).await
     }
 
-    /// Replaces a provider of the operator's own. The slug stays.
-    pub async fn replace_provider(&self, caller: &Caller, slug: &str, json: &str) -> Result<Definition> {
+    /// Replaces a provider of the operator's own. The slug stays. `Changed` when it is not as expected.
+    pub async fn replace_provider(
+        &self,
+        caller: &Caller,
+        slug: &str,
+        expected: Expected,
+        json: &str,
+    ) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
         let entry = self.whole_definition(json).await?;
         if entry.slug != slug {
             return Err(Error::invalid("slug", Why::Fixed));
         }
-        self.save_provider(caller, entry, Deed::Updated).await
+        self.save_provider(caller, entry, Deed::Updated, expected).await
     }
 
     /// The definition of a text. Where it names an issuer and no token endpoint, the issuer is asked for what is not
@@ -112,28 +129,31 @@ impl App {
         }
     }
 
-    async fn save_provider(&self, caller: &Caller, entry: Entry, deed: Deed) -> Result<Definition> {
+    async fn save_provider(&self, caller: &Caller, entry: Entry, deed: Deed, expected: Expected) -> Result<Definition> {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
-                let definition = Definition::new(&entry, Origin::Operator);
+                let mut definition = Definition::new(&entry, Origin::Operator);
+                check(tx, &entry.slug, &expected)?;
                 reach::all_of_provider(tx, &caller, &entry.slug)?;
                 match deed {
                     Deed::Created => store::providers::insert(tx, &entry.slug, &definition.json)?,
                     _ => store::providers::update(tx, &entry.slug, &definition.json)?,
                 }
                 audit(tx, &caller, deed, "provider", &entry.slug, &serde_json::json!({}))?;
+                definition.updated_at = store::providers::updated_at(tx, &entry.slug)?;
                 Ok(definition)
             })
             .await
     }
 
     /// Removes a provider of the operator's own; one that profiles need stays, unless the catalogue has it too.
-    pub async fn delete_provider(&self, caller: &Caller, slug: &str) -> Result<()> {
+    pub async fn delete_provider(&self, caller: &Caller, slug: &str, expected: Expected) -> Result<()> {
         caller.need(Scope::ProfilesWrite)?;
         let (caller, slug) = (caller.clone(), slug.to_owned());
         self.db
             .write(move |tx| {
+                check(tx, &slug, &expected)?;
                 reach::all_of_provider(tx, &caller, &slug)?;
                 store::providers::delete(tx, &slug)?;
                 let uses = store::providers::uses(tx, &slug)?;

@@ -151,8 +151,17 @@ impl Drop for Worker {
 impl Shared {
     /// Everything that goes on in the background, each at its own pace: a provider that hangs in one holds up no other.
     async fn rounds(&self, app: &Weak<App>) {
-        if let Some(app) = app.upgrade() {
-            app.resume_refreshes();
+        while let Some(app) = app.upgrade().filter(|_| !self.stopping.load(Ordering::SeqCst)) {
+            // A refresh before that could end a grant which the backup does not know to be in use.
+            match app.settle_restored().await {
+                Ok(()) => {
+                    app.resume_refreshes();
+                    break;
+                }
+                Err(error) => tracing::warn!(%error, "the grants of a backup that was put back are not looked at yet"),
+            }
+            drop(app);
+            tokio::time::sleep(REST).await;
         }
         let all = async {
             tokio::join!(
@@ -161,6 +170,9 @@ impl Shared {
                     app.refresh_round().await
                 }),
                 self.each("revoking", app, App::revocation_round),
+                self.each("sealing anew", app, App::seal_round),
+                self.each("backing up", app, App::backup_round),
+                self.each("asking for devices", app, async |app| app.ask_for_devices()),
                 self.each("counting", app, async |app| {
                     if !app.hand_outs.is_empty() {
                         // What comes within a second is written together.

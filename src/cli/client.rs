@@ -46,7 +46,9 @@ impl Client {
         let opened = open(config)?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let (app, surface) = opened.start(config, config.listen)?;
+        // One command is no server: it makes no backup by itself.
+        let config = Config { backup_every: None, ..config.clone() };
+        let (app, surface) = opened.start(&config, config.listen, false)?;
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let served = http::serve(
             Arc::clone(&app),

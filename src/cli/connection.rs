@@ -29,6 +29,9 @@ pub(super) struct Connect {
     /// Print the link and open no browser.
     #[arg(long)]
     no_browser: bool,
+    /// Print a code that somebody enters on whatever device they like, and wait until they have.
+    #[arg(long, conflicts_with = "client_credentials")]
+    device: bool,
     /// Connect by the app's own credentials: no browser, no account.
     #[arg(long)]
     client_credentials: bool,
@@ -86,6 +89,10 @@ pub(super) struct Exec {
 
 /// Somebody has so long to agree: as long as the link lives.
 const PATIENCE: Duration = Duration::from_mins(15);
+/// A device's code lives a day at most; the server says when it has ended.
+const DEVICE_PATIENCE: Duration = Duration::from_hours(25);
+/// Between two looks at what has become of a connection.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn connect(context: &Context, client: &Client, connect: Connect) -> Result<(), Failed> {
     let mut body = json!({"owner": connect.owner, "name": connect.name, "connection_id": connect.connection});
@@ -108,10 +115,14 @@ pub(super) async fn connect(context: &Context, client: &Client, connect: Connect
         context.out.done(&answer["result"], &format!("connection {id} is connected"));
         return Ok(());
     }
+    if connect.device {
+        return by_device(context, client, &body).await;
+    }
     if client.is_own() {
         return Err(Failed::new("a browser has to come back to the server: start it first with `grantry serve`"));
     }
     let answer = client.send_json("POST", "/api/connect", &body).await?;
+    print_warnings(&answer["result"]);
     let (id, url) = (answer["result"]["connection_id"].clone(), answer["result"]["url"].as_str().unwrap_or_default());
     if connect.no_browser || !open_browser(url) {
         // Not the answer itself: that comes when somebody has agreed.
@@ -119,22 +130,107 @@ pub(super) async fn connect(context: &Context, client: &Client, connect: Connect
     }
     let path = format!("/api/connections/{id}");
     let before = client.get(&path).await?["result"]["authorized_at"].clone();
-    let progress = ProgressBar::new_spinner().with_message("waiting for the browser");
-    progress.enable_steady_tick(Duration::from_millis(120));
-    let begun = Instant::now();
-    loop {
-        let now = client.get(&path).await?["result"].clone();
-        if now["authorization_status"] == "success" && now["authorized_at"] != before {
-            progress.finish_and_clear();
-            let account = now["account"]["label"].as_str().or(now["account"]["id"].as_str()).unwrap_or("an account");
-            context.out.done(&now, &format!("connection {id} is connected to {account}"));
-            return Ok(());
+    let waiting = Waiting { path, before, what: "waiting for the browser", patience: PATIENCE };
+    let never = || Failed::new("nobody has agreed in time: the link has ended");
+    let now = waiting.until_connected(client, |_| None).await?.ok_or_else(never)?;
+    connected(context, &now);
+    Ok(())
+}
+
+/// Connects by a code that somebody enters elsewhere.
+async fn by_device(context: &Context, client: &Client, body: &Value) -> Result<(), Failed> {
+    let before = match body["connection_id"].as_i64() {
+        Some(id) => client.get(&format!("/api/connections/{id}")).await?["result"]["authorized_at"].clone(),
+        None => Value::Null,
+    };
+    let begun = client.send_json("POST", "/api/connect/device", body).await?["result"].clone();
+    print_warnings(&begun);
+    let text = |field: &str| begun[field].as_str().unwrap_or_default().to_owned();
+    let code = text("user_code");
+    eprint_line(&format!("Enter the code {code} at {}", text("verification_uri")));
+    if begun["verification_uri_complete"].is_string() {
+        eprint_line(&format!("Or open {}", text("verification_uri_complete")));
+    }
+    let path = format!("/api/connections/{}", begun["connection_id"]);
+    let waiting = Waiting { path, before, what: "waiting for the code to be entered", patience: DEVICE_PATIENCE };
+    let ended = |now: &Value| {
+        let device = &now["device"];
+        match device["status"].as_str() {
+            Some("waiting") if device["user_code"] == code.as_str() => None,
+            Some("waiting") => Some(Failed::new("another code has been asked for in the meantime")),
+            Some(_) => Some(Failed::new(why_ended(device))),
+            None => Some(Failed::new("nothing waits for the code any more")),
         }
-        if begun.elapsed() > PATIENCE {
-            progress.finish_and_clear();
-            return Err(Failed::new("nobody has agreed in time: the link has ended"));
+    };
+    let never = || Failed::new("nobody has entered the code in time");
+    let now = waiting.until_connected(client, ended).await?.ok_or_else(never)?;
+    connected(context, &now);
+    Ok(())
+}
+
+/// Why a device was not connected, for people.
+fn why_ended(device: &Value) -> String {
+    let result = device["result"].as_str().unwrap_or("unknown");
+    match result {
+        "access_denied" => "it was declined".to_owned(),
+        "expired_token" => "nobody has agreed in time: the code has ended".to_owned(),
+        "other_account" => "this connection had another account before; nothing was changed".to_owned(),
+        "disconnected" => "the connection was disconnected in the meantime".to_owned(),
+        _ if device["blame"] == "app" => {
+            format!("the provider turns down the app's client id or secret ({result})")
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        _ => format!("the provider says {result}"),
+    }
+}
+
+fn print_warnings(answer: &Value) {
+    for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        eprint_line(&format!("Note: {warning}"));
+    }
+}
+
+fn connected(context: &Context, now: &Value) {
+    let account = now["account"]["label"].as_str().or(now["account"]["id"].as_str()).unwrap_or("an account");
+    context.out.done(now, &format!("connection {} is connected to {account}", now["id"]));
+}
+
+/// A connection that somebody else is about to connect.
+struct Waiting {
+    path: String,
+    /// When it was authorized last: a later time is what is waited for.
+    before: Value,
+    what: &'static str,
+    patience: Duration,
+}
+
+impl Waiting {
+    /// The connection once it is connected; `None`: not in time. `ended` says why there is nothing more to wait for.
+    async fn until_connected(
+        &self,
+        client: &Client,
+        ended: impl Fn(&Value) -> Option<Failed>,
+    ) -> Result<Option<Value>, Failed> {
+        let progress = ProgressBar::new_spinner().with_message(self.what);
+        progress.enable_steady_tick(Duration::from_millis(120));
+        let begun = Instant::now();
+        let found = loop {
+            let now = match client.get(&self.path).await {
+                Ok(answer) => answer["result"].clone(),
+                Err(error) => break Err(error),
+            };
+            if now["authorization_status"] == "success" && now["authorized_at"] != self.before {
+                break Ok(Some(now));
+            }
+            if let Some(why) = ended(&now) {
+                break Err(why);
+            }
+            if begun.elapsed() > self.patience {
+                break Ok(None);
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        progress.finish_and_clear();
+        found
     }
 }
 

@@ -8,8 +8,10 @@ mod admin;
 mod api_token;
 mod application;
 mod audit;
+mod backup;
 mod client;
 mod connection;
+mod doctor;
 mod event;
 mod keys;
 mod load;
@@ -88,7 +90,12 @@ enum Command {
     /// See who did what.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Look at the keys that seal secrets.
+    /// Look after backups: make, list, verify, put back.
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Look at the whole installation: settings, files, keys, backups, connections. Exits with 1 when something is an error.
+    Doctor,
+    /// Look after the keys that seal secrets: list, verify, rotate.
     #[command(subcommand)]
     Keys(keys::Command),
     /// Look at the settings.
@@ -114,6 +121,7 @@ impl Command {
                 | Self::Simulate(_)
                 | Self::Load(_)
                 | Self::Admin(_)
+                | Self::Backup(backup::Command::Restore { .. })
                 | Self::ApiToken(api_token::Command::Create { .. })
                 | Self::User(user::Command::Create { .. })
                 | Self::Profile(profile::Command::Create(_))
@@ -253,6 +261,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failed> {
             with_client(&context, async |client| webhook::run(&context, client, command).await)
         }
         Command::Audit(command) => with_client(&context, async |client| audit::run(&context, client, command).await),
+        Command::Backup(backup::Command::Restore { backup }) => backup::restore(&context, &backup),
+        Command::Backup(command) => with_client(&context, async |client| backup::run(&context, client, command).await),
+        Command::Doctor => with_client(&context, async |client| doctor::run(&context, client).await),
         Command::Keys(command) => with_client(&context, async |client| keys::run(&context, client, &command).await),
     }
 }

@@ -12,7 +12,9 @@ use serde_json::json;
 
 use super::Failed;
 use crate::{
-    app::{App, SecretsMode, Settings, credential::Credential, settings::About},
+    app::{
+        App, SecretsMode, Settings, backups::Schedule, credential::Credential, doctor::Surroundings, settings::About,
+    },
     config::Config,
     domain::{Secret, api_token::TokenKind},
     http::{Surface, workato::limit::ProfileLimit},
@@ -52,7 +54,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
 }
 
 /// The folder, for its owner's eyes only.
-fn make_private(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn make_private(dir: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::Io { path: dir.display().to_string(), source };
     if dir.is_dir() {
         return Ok(());
@@ -74,23 +76,32 @@ fn warn_if_open(path: &Path) {
     }
 }
 
+/// Where systemd puts the keys.
+fn credential() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("grantry-keys"))
+}
+
 /// Where the keys are by the configuration; `None`: in a variable.
 pub(super) fn key_path(config: &Config) -> Option<PathBuf> {
     if std::env::var_os(KEYS_VARIABLE).is_some() && config.key_file.is_none() {
         return None;
     }
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("grantry-keys"));
     Some(
         config
             .key_file
             .clone()
-            .or_else(|| credential.filter(|path| path.exists()))
+            .or_else(|| credential().filter(|path| path.exists()))
             .unwrap_or_else(|| config.data.join("keys")),
     )
 }
 
+/// Where the backups are by the configuration.
+pub(super) fn backup_dir(config: &Config) -> PathBuf {
+    config.backup_dir.clone().unwrap_or_else(|| config.data.join("backups"))
+}
+
 /// The keys. They are made only where there is neither a key nor a database: a lost key is never replaced in silence.
-fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Failed> {
+pub(super) fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Failed> {
     let Some(path) = key_path(config) else {
         let text = zeroize::Zeroizing::new(std::env::var(KEYS_VARIABLE).unwrap_or_default());
         return Ok((KeyList::parse(&text, KEYS_VARIABLE)?, None));
@@ -105,19 +116,32 @@ fn keys(config: &Config, fresh: bool) -> Result<(KeyList, Option<PathBuf>), Fail
 
 impl Opened {
     /// Starts the use cases, for a server at `address`.
-    pub(super) fn start(&self, config: &Config, address: SocketAddr) -> Result<(Arc<App>, Surface), Failed> {
+    /// `served`: whether others find us there; a single command listens elsewhere.
+    pub(super) fn start(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        served: bool,
+    ) -> Result<(Arc<App>, Surface), Failed> {
         let public_url =
             config.public_url.clone().unwrap_or_else(|| format!("{}://{}", scheme(config), reachable(address)));
         let settings = Settings {
             public_url: public_url.clone(),
             secrets: if config.hashed_only { SecretsMode::Hashed } else { SecretsMode::Sealed },
             key_file: self.key_file.clone(),
+            keys_can_change: self.key_file.is_some() && self.key_file != credential(),
             flow_services: config.flow_services,
             allow_private: config.allow_private,
             return_urls: config.return_urls.clone(),
             access_token_life_s: config.access_token_life_s,
             most_upload: config.most_upload,
             proxy_idle: config.proxy_idle,
+            backups: Schedule { dir: backup_dir(config), every: config.backup_every, keep: config.backup_keep },
+            surroundings: Surroundings {
+                served,
+                insecure_http: config.insecure_http,
+                tls_certificate: config.tls.as_ref().map(|(certificate, _)| certificate.clone()),
+            },
             audit_days: config.audit_days,
             about: About {
                 data: fs::canonicalize(&config.data).unwrap_or_else(|_| config.data.clone()).display().to_string(),

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     app::{App, users},
     config::Config,
-    domain::{Name, user::Role},
-    http::{self, Listeners},
+    domain::{Name, Timestamp, user::Role},
+    http::{self, Listeners, time::whole_seconds},
 };
 
 /// Serves until the process is told to stop.
@@ -44,7 +44,7 @@ pub(super) fn serve(context: &Context) -> Result<(), Failed> {
                 metrics,
             },
         };
-        let (app, surface) = opened.start(config, address)?;
+        let (app, surface) = opened.start(config, address, true)?;
         first_administrator(&app, config).await?;
         let link = match app.count_admins()? {
             0 => Some(app.make_setup_link(&app.machine("start")).await?.0),
@@ -120,6 +120,8 @@ fn announce(
 ) {
     let metrics = metrics.map(|at| format!("http://{}/metrics", reachable(at)));
     let admins = app.count_admins().unwrap_or_default();
+    let backup = app.last_backup();
+    let backup_at = backup.as_ref().map(|manifest| whole_seconds(Timestamp(manifest.created_at)));
     let key = opened.db.sealer().keys().active_id().to_owned();
     let url = &app.settings().public_url;
     let data = std::fs::canonicalize(&context.config.data).unwrap_or_else(|_| context.config.data.clone());
@@ -133,6 +135,7 @@ fn announce(
             "data": data,
             "key_id": key,
             "administrators": admins,
+            "last_backup": backup.as_ref().map(|manifest| json!({"name": manifest.name, "created_at": backup_at})),
             "setup_link": link,
         }));
         return;
@@ -147,6 +150,7 @@ fn announce(
         ("data", &data),
         ("key", &key),
         ("administrators", &admins),
+        ("last backup", backup_at.as_deref().unwrap_or("none")),
     ];
     if let Some(metrics) = &metrics {
         pairs.insert(4, ("metrics", metrics));

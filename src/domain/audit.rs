@@ -85,10 +85,18 @@ pub enum Deed {
     Revoked,
     /// A link made by which an account can be connected.
     LinkMade,
+    /// A device's code asked for, by which an account can be connected.
+    DeviceCodeMade,
     /// An account connected.
     Connected,
-    /// A profile tried at its provider.
+    /// A profile tried at its provider, or a backup verified.
     Checked,
+    /// A new key made active, or everything sealed with it.
+    Rotated,
+    /// A backup sent away.
+    Downloaded,
+    /// A backup put back in the place of the database.
+    Restored,
     /// A second factor begun; it asks nothing of anybody yet.
     SecondFactorBegun,
     /// A second factor confirmed: log-ins ask for a code from now on.
@@ -109,7 +117,7 @@ pub enum Deed {
 
 impl Deed {
     /// All deeds.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -129,6 +137,9 @@ impl Deed {
         Self::LinkMade,
         Self::Connected,
         Self::Checked,
+        Self::Rotated,
+        Self::Downloaded,
+        Self::Restored,
         Self::SecondFactorBegun,
         Self::SecondFactorOn,
         Self::SecondFactorOff,
@@ -165,8 +176,12 @@ impl Deed {
             Self::TokenHandedOut => "token_handed_out",
             Self::Revoked => "revoked",
             Self::LinkMade => "link_made",
+            Self::DeviceCodeMade => "device_code_made",
             Self::Connected => "connected",
             Self::Checked => "checked",
+            Self::Rotated => "rotated",
+            Self::Downloaded => "downloaded",
+            Self::Restored => "restored",
             Self::SecondFactorBegun => "second_factor_begun",
             Self::SecondFactorOn => "second_factor_on",
             Self::SecondFactorOff => "second_factor_off",

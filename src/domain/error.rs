@@ -38,6 +38,12 @@ pub enum Error {
         /// The name that is taken.
         name: String,
     },
+    /// Somebody else has changed it since the one who asks has looked.
+    #[error("{what:?} has been changed")]
+    Changed {
+        /// The kind of thing.
+        what: Noun,
+    },
     /// It cannot go while others need it.
     #[error("{what:?} is in use")]
     InUse {
@@ -133,6 +139,12 @@ pub enum Noun {
     Webhook,
     /// One event on its way to one webhook.
     Delivery,
+    /// A backup.
+    Backup,
+    /// A key that seals secrets.
+    Key,
+    /// A value that is kept sealed.
+    SealedValue,
     /// An address that no resource answers to.
     Path,
 }
@@ -237,6 +249,18 @@ pub enum Why {
     OtherAccount,
     /// Only a hash is kept of the secret that would be needed.
     OnlyHashed,
+    /// The keys come from where Grantry cannot write them.
+    KeysElsewhere,
+    /// The key file was changed by somebody else; what it has and what is in use differ.
+    KeysChanged,
+    /// The key file cannot be read or written; what the system says.
+    KeyFile(String),
+    /// The active key.
+    ActiveKey,
+    /// The provider has no endpoint for devices (RFC 8628).
+    NoDevices,
+    /// The provider does not take it, in these words of its own.
+    ProviderSays(String),
     /// There is no client secret to come.
     NoNextSecret,
     /// No server there says of itself what is needed; why not.
@@ -281,6 +305,12 @@ pub enum Outage {
     Readers,
     /// Too many requests are being passed on at once.
     Forwards,
+    /// A backup is being made already.
+    BackupBusy,
+    /// A backup cannot be written or read: disk full, folder read-only, volume lost.
+    Backup,
+    /// Too many are listening for changes.
+    Streams,
 }
 
 impl Error {

@@ -82,6 +82,13 @@ pub struct RefreshLife {
     pub idle_ms: Option<i64>,
 }
 
+impl RefreshLife {
+    /// Whether there is an end to it.
+    pub fn is_limited(&self) -> bool {
+        self.absolute_ms.is_some() || self.idle_ms.is_some()
+    }
+}
+
 /// What counts for the end of a refresh token: the fields of [`Grant`] with the same names.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields of a grant")]

@@ -152,6 +152,18 @@ impl Grant {
     }
 }
 
+/// An account that has as many grants for one app as its provider keeps, or more: one more ends the oldest. We know of
+/// those that are connections of ours and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crowd {
+    /// What people know the account by, or its id.
+    pub account: String,
+    /// How many connections of one profile have it.
+    pub count: u64,
+    /// How many grants the provider keeps.
+    pub most: u32,
+}
+
 /// Why there is no access token to hand out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoToken {

@@ -113,6 +113,21 @@ fn shown(request: &ServiceRequest, needs: Needs) -> Result<Option<Shown>, Error>
     Ok(Some(Shown::Session(Secret::new(cookie.value()))))
 }
 
+/// The credential that a request was let in with, for an answer that takes so long that it must be looked at again.
+pub fn shown_again(request: &HttpRequest) -> Result<Shown, Error> {
+    const BAD: Error = Error::Unauthenticated(Rejection::Bad);
+    let headers = request.headers();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        return authorization(value);
+    }
+    if let Some(key) = headers.get("appkey") {
+        return key.to_str().map(|key| Shown::Token(Secret::new(key.trim()))).map_err(|_| BAD);
+    }
+    let surface = request.app_data::<web::Data<Surface>>().ok_or_else(|| Error::internal("no surface"))?;
+    let cookie = request.cookie(cookie_name(surface.secure)).ok_or(BAD)?;
+    Ok(Shown::Session(Secret::new(cookie.value())))
+}
+
 fn authorization(value: &header::HeaderValue) -> Result<Shown, Error> {
     const BAD: Error = Error::Unauthenticated(Rejection::Bad);
     let (scheme, rest) = value.to_str().map_err(|_| BAD)?.trim().split_once(' ').ok_or(BAD)?;

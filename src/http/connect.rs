@@ -23,7 +23,7 @@ use crate::{
         App,
         connect::{Back, Callback, Landing, Outcome},
     },
-    domain::{Error, Secret},
+    domain::{Error, Secret, grant::Crowd},
 };
 
 /// The longest query of a callback that is read, in bytes.
@@ -181,18 +181,32 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
 fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
     let (status, heading, lines) = match &landing.outcome {
         Outcome::Unknown => return gone(japanese),
-        Outcome::Connected { name, provider, account, owner, .. } => {
+        Outcome::Connected { name, provider, account, owner, crowd, .. } => {
             let account = account.clone().unwrap_or_else(|| name.clone());
             let of = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
-            if japanese {
+            let (heading, line) = if japanese {
                 let line = format!(
                     "{account} を {provider} の接続「{name}」{of} に接続しました。このページは閉じてかまいません。"
                 );
-                (StatusCode::OK, "接続しました", vec![line])
+                ("接続しました", line)
             } else {
                 let line = format!("{account} at {provider} is connected to \"{name}\"{of}. You can close this page.");
-                (StatusCode::OK, "Connected", vec![line])
-            }
+                ("Connected", line)
+            };
+            let warning = crowd.as_ref().map(|Crowd { account, count, most }| {
+                if japanese {
+                    format!(
+                        "このアプリでは {account} の接続が {count} 件あります。プロバイダが保持する許可は 1 アカウントにつき \
+                         {most} 件までで、次の接続で最も古いものが失効します。"
+                    )
+                } else {
+                    format!(
+                        "{account} now has {count} connections through this app, and the provider keeps {most} for an \
+                         account: each further one ends the oldest."
+                    )
+                }
+            });
+            (StatusCode::OK, heading, std::iter::once(line).chain(warning).collect())
         }
         Outcome::Refused { error, description, redirect_uri } => {
             let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admin;
 pub mod body;
 pub mod caller;
+pub mod condition;
 mod connect;
 pub mod download;
 pub mod findings;
@@ -14,6 +15,7 @@ pub mod proxy;
 pub mod routes;
 pub mod security;
 pub mod site;
+mod tar;
 pub mod thingworx;
 pub mod time;
 pub mod tls;
@@ -21,7 +23,11 @@ pub mod token_endpoint;
 pub mod workato;
 pub mod xml;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use actix_web::{App as Actix, HttpServer, Scope, dev::ServerHandle, middleware::from_fn, web};
 
@@ -75,11 +81,14 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
 
 /// Stops a server from within.
 #[derive(Clone)]
-pub struct Stop(ServerHandle);
+pub struct Stop(ServerHandle, Weak<App>);
 
 impl Stop {
     /// Finishes the requests under way and stops.
     pub async fn stop(&self) {
+        if let Some(app) = self.1.upgrade() {
+            app.live().stop();
+        }
         self.0.stop(true).await;
     }
 }
@@ -106,6 +115,7 @@ pub async fn serve(
     stop_within: Duration,
     ready: impl FnOnce(Stop),
 ) -> std::io::Result<()> {
+    let listened = Arc::downgrade(&app);
     let app = web::Data::from(app);
     let surface = web::Data::new(surface);
     let metrics = listeners.metrics.map(|listener| metrics::server(app.clone(), listener)).transpose()?;
@@ -135,12 +145,32 @@ pub async fn serve(
         spawn(async move { drop(metrics.await) });
         handle
     });
-    ready(Stop(server.handle()));
+    // Requests under way are waited for, and these would be under way for ever.
+    let told = listened.clone();
+    spawn(async move {
+        told_to_stop().await;
+        if let Some(app) = told.upgrade() {
+            app.live().stop();
+        }
+    });
+    ready(Stop(server.handle(), listened));
     let served = server.await;
     if let Some(metrics) = watched {
         metrics.stop(false).await;
     }
     served
+}
+
+/// Until the process is told to stop. The server itself hears of it too; both do.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = signal.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
+    }
+    drop(tokio::signal::ctrl_c().await);
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ impl Failure {
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::NotFound { .. } => StatusCode::NOT_FOUND,
                 Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
+                Error::Changed { .. } => StatusCode::PRECONDITION_FAILED,
                 Error::Invalid(_) => StatusCode::BAD_REQUEST,
                 Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -125,6 +126,7 @@ impl Failure {
                 Error::Forbidden(_) | Error::OutOfReach(_) => "forbidden",
                 Error::NotFound { .. } => "not_found",
                 Error::Conflict { .. } => "conflict",
+                Error::Changed { .. } => "changed",
                 Error::InUse { .. } => "in_use",
                 Error::Invalid(_) => "invalid",
                 Error::TooLarge { .. } => "too_large",
@@ -313,6 +315,9 @@ fn error_sentence(error: &Error) -> String {
         Error::NotFound { what: Noun::Path, .. } => "Not found".to_owned(),
         Error::NotFound { what, key } => format!("Not found: {} {key} does not exist", noun(*what)),
         Error::Conflict { what, name } => format!("{} {name} exists already", noun(*what)),
+        Error::Changed { what } => {
+            format!("Somebody else has changed this {} since you looked: nothing was changed; look again", noun(*what))
+        }
         Error::InUse { what, by } => {
             let by: Vec<String> = by.iter().map(use_phrase).collect();
             format!("This {} is in use by {}", noun(*what), by.join(" and "))
@@ -331,7 +336,13 @@ fn error_sentence(error: &Error) -> String {
             Outage::Stopping => "The server is stopping",
             Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",
+            Outage::Streams => "Too many are listening for changes just now: try again",
             Outage::Forwards => "Too many requests are being passed on just now: try again",
+            Outage::BackupBusy => "A backup is being made just now: try again",
+            Outage::Backup => {
+                "The backup could not be written or read (disk full, or its folder cannot be used); nothing half is left. \
+                 The log and the list of backups say more"
+            }
         }
         .to_owned(),
         Error::NoToken { why, .. } => match why {
@@ -411,6 +422,9 @@ pub fn noun(noun: Noun) -> &'static str {
         Noun::Assignment => "assignment",
         Noun::Webhook => "webhook",
         Noun::Delivery => "delivery",
+        Noun::Backup => "backup",
+        Noun::Key => "key",
+        Noun::SealedValue => "sealed value",
         Noun::Path => "path",
     }
 }
@@ -464,6 +478,19 @@ pub fn phrase(why: &Why) -> String {
         Why::OnlyHashed => {
             "has its secret kept as a hash alone (--secrets hashed): nobody can connect through it".to_owned()
         }
+        Why::KeysElsewhere => {
+            "come from GRANTRY_KEYS or a systemd credential, which cannot be changed from here. There, change \
+             `active` before the present key to `old`, add a line `active NEW-ID KEY` (a key: openssl rand 32 | basenc \
+             --base64url | tr -d =), and start again: everything is sealed anew then"
+                .to_owned()
+        }
+        Why::KeysChanged => {
+            "were changed in the key file by somebody else: restart the server, which looks whether they fit".to_owned()
+        }
+        Why::KeyFile(why) => format!("were not changed: {why}"),
+        Why::ActiveKey => "is the active key: rotate first, then it is an old one".to_owned(),
+        Why::NoDevices => "has no endpoint for devices (device_url): connect by a link".to_owned(),
+        Why::ProviderSays(what) => format!("is refused by the provider: {what}"),
         Why::OtherAssigned => "this customer already has another profile of that provider".to_owned(),
         Why::NoNextSecret => "there is none: it was promoted already, or never given".to_owned(),
         Why::NotDiscovered(why) => format!("has no discovery document that can be used: {why}"),

@@ -20,7 +20,7 @@ pub fn whole_seconds(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%SZ")
 }
 
-/// `2026-11-25`, for the name of a file.
+/// `2026-11-25`: the day, UTC.
 pub fn day(at: Timestamp) -> String {
     format(at, "%Y-%m-%d")
 }
@@ -57,6 +57,7 @@ mod tests {
         let at = Timestamp(1_673_808_632_900);
         assert_eq!(with_offset(at), "2023-01-15T18:50:32.900+00:00");
         assert_eq!(whole_seconds(at), "2023-01-15T18:50:32Z");
+        assert_eq!(day(at), "2023-01-15");
         assert_eq!(with_offset(Timestamp(0)), "1970-01-01T00:00:00.000+00:00");
     }
 

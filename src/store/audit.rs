@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Read, Tx};
+use super::{Read, Tx, changes};
 use crate::domain::{
     Result, Timestamp,
     audit::{Deed, Entry as Found, Filter},
@@ -43,6 +43,7 @@ pub fn insert(tx: &Tx<'_>, entry: &Entry<'_>) -> Result<()> {
             entry.request_id,
             entry.address
         ])?;
+    tx.touched.add(changes::of_noun(entry.noun));
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::domain::{Result, Secret, Timestamp};
 
-const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connect_links", name: "input_sealed" };
-const VERIFIER: Column = Column { purpose: Purpose::Tokens, table: "authorization_requests", name: "verifier" };
+pub(super) const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connect_links", name: "input_sealed" };
+pub(super) const VERIFIER: Column =
+    Column { purpose: Purpose::Tokens, table: "authorization_requests", name: "verifier" };
 
 /// A link.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use crate::domain::{
     reach::Reach,
 };
 
-const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
+pub(super) const INPUT: Column = Column { purpose: Purpose::Tokens, table: "connections", name: "input_sealed" };
 
 const SELECT: &str = "SELECT id, name, provider, profile_id, owner, customer_id, external_id, folder_id, parent_id,
     status, authorized_at, lost_at, lost_reason, created_at, updated_at, account_id, account_label, scopes FROM connections";
@@ -47,8 +47,18 @@ pub(super) fn scopes_of(words: &str) -> Vec<String> {
     words.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// All connections that pass the filter, by id.
+/// All connections that pass the filter, by id: for filters that leave few.
 pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
+    let mut all = Vec::new();
+    each(read, filter, |connection| {
+        all.push(connection);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Takes all connections that pass the filter, by id, one by one.
+pub fn each(read: &Read<'_>, filter: &Filter, mut take: impl FnMut(Connection) -> Result<()>) -> Result<()> {
     let mut statement = read.conn.prepare_cached(&format!(
         "{SELECT} WHERE (?1 IS NULL OR customer_id = ?1) AND (?2 IS NULL OR external_id = ?2)
          AND (?3 IS NULL OR profile_id = ?3) AND (?4 IS NULL OR parent_id = ?4)
@@ -69,7 +79,10 @@ pub fn list(read: &Read<'_>, filter: &Filter) -> Result<Vec<Connection>> {
         ],
         connection,
     )?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    for row in rows {
+        take(row?)?;
+    }
+    Ok(())
 }
 
 /// The connection with this id.
@@ -79,6 +92,12 @@ pub fn get(read: &Read<'_>, id: i64) -> Result<Connection> {
         .query_row([id], connection)
         .optional()?
         .ok_or_else(|| missing(id))
+}
+
+/// The first connection that was made from this one with this external id.
+pub fn find_made_from(read: &Read<'_>, parent_id: i64, external_id: &str) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM connections WHERE parent_id = ?1 AND external_id = ?2 ORDER BY id LIMIT 1";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![parent_id, external_id], |row| row.get(0)).optional()?)
 }
 
 fn missing(id: i64) -> Error {
@@ -114,7 +133,8 @@ pub fn insert(tx: &Tx<'_>, draft: &Draft, provider: &str, profile_id: i64, custo
 pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "UPDATE connections SET name = ?2, external_id = ?3, folder_id = ?4, parent_id = ?5, updated_at = ?6
+            "UPDATE connections SET name = ?2, external_id = ?3, folder_id = ?4, parent_id = ?5,
+                updated_at = max(?6, updated_at + 1)
              WHERE id = ?1",
         )?
         .execute(params![id, draft.name.as_str(), draft.external_id, draft.folder_id, draft.parent_id, tx.now.0])

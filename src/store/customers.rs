@@ -79,7 +79,8 @@ pub fn insert(tx: &Tx<'_>, draft: &Draft) -> Result<i64> {
 pub fn update(tx: &Tx<'_>, id: i64, draft: &Draft) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "UPDATE customers SET name = ?2, notification_email = ?3, external_id = ?4, updated_at = ?5 WHERE id = ?1",
+            "UPDATE customers SET name = ?2, notification_email = ?3, external_id = ?4,
+                updated_at = max(?5, updated_at + 1) WHERE id = ?1",
         )?
         .execute(params![
             id,

@@ -7,10 +7,12 @@ use super::{
     connections::scopes_of,
     seal::{Column, Purpose, Sealed},
 };
-use crate::domain::{Result, Secret, Timestamp};
+use crate::domain::{Result, Secret, Timestamp, grant::Blame};
 
-const CODE: Column = Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "device_code" };
-const INPUT: Column = Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "input_sealed" };
+pub(super) const CODE: Column =
+    Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "device_code" };
+pub(super) const INPUT: Column =
+    Column { purpose: Purpose::Tokens, table: "device_authorizations", name: "input_sealed" };
 
 /// One that waits.
 #[derive(Debug, Clone)]
@@ -36,10 +38,31 @@ pub struct Waiting {
 /// How one stands, without its secrets.
 #[derive(Debug, Clone)]
 pub struct Standing {
+    /// When it began.
+    pub begun_at: Timestamp,
     /// When its code ends.
     pub expires_at: Timestamp,
-    /// How it ended, in a word; `None`: it waits. One that ended well is none any more.
-    pub result: Option<String>,
+    /// Between two questions, in seconds.
+    pub interval_s: u32,
+    /// What a person enters.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// The same with the code in it.
+    pub verification_uri_complete: Option<String>,
+    /// How it ended; `None`: it waits. One that ended well is none any more.
+    pub ended: Option<Ended>,
+}
+
+/// How one ended that did not end well.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// In a word: `access_denied`, `expired_token` …
+    pub result: String,
+    /// Who is to blame; `None`: nobody.
+    pub blame: Option<Blame>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What is kept of a new one.
@@ -57,6 +80,12 @@ pub struct New<'a> {
     pub input: Option<&'a Secret>,
     /// What the token endpoint is asked with.
     pub device_code: &'a Secret,
+    /// What a person enters.
+    pub user_code: &'a str,
+    /// Where.
+    pub verification_uri: &'a str,
+    /// The same with the code in it.
+    pub verification_uri_complete: Option<&'a str>,
     /// Between two questions, in seconds.
     pub interval_s: u32,
     /// When the code ends.
@@ -72,8 +101,11 @@ pub fn put(tx: &Tx<'_>, new: &New<'_>) -> Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO device_authorizations (connection_id, new_connection, other_account, begun_at, scopes,
-                input_key_id, input_sealed, key_id, device_code, interval_s, next_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                input_key_id, input_sealed, key_id, device_code, interval_s, next_at, expires_at, user_code,
+                verification_uri, verification_uri_complete)
+             VALUES (?1, ?2, ?3,
+                coalesce((SELECT max(?4, begun_at + 1) FROM device_authorizations WHERE connection_id = ?1), ?4),
+                ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             new.connection_id,
@@ -88,16 +120,22 @@ pub fn put(tx: &Tx<'_>, new: &New<'_>) -> Result<()> {
             new.interval_s,
             tx.now.plus_ms(i64::from(new.interval_s) * 1000).0,
             new.expires_at.0,
+            new.user_code,
+            new.verification_uri,
+            new.verification_uri_complete,
         ])?;
     Ok(())
 }
 
-/// The connections whose provider is to be asked now, the most overdue first.
-pub fn due(read: &Read<'_>, limit: usize) -> Result<Vec<i64>> {
+/// Up to `limit` connections whose provider is to be asked now, the most overdue first, each with its profile; none of
+/// these profiles.
+pub fn due(read: &Read<'_>, busy_profiles: &[i64], limit: usize) -> Result<Vec<(i64, i64)>> {
     let mut statement = read.conn.prepare_cached(
-        "SELECT connection_id FROM device_authorizations WHERE next_at <= ?1 ORDER BY next_at LIMIT ?2",
+        "SELECT d.connection_id, c.profile_id FROM device_authorizations d JOIN connections c ON c.id = d.connection_id
+         WHERE d.next_at <= ?1 AND c.profile_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY d.next_at LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![read.now.0, limit], |row| row.get(0))?;
+    let busy = serde_json::json!(busy_profiles).to_string();
+    let rows = statement.query_map(params![read.now.0, busy, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -140,12 +178,36 @@ pub fn find(read: &Read<'_>, connection_id: i64) -> Result<Option<Waiting>> {
 
 /// How the one of a connection stands.
 pub fn standing(read: &Read<'_>, connection_id: i64) -> Result<Option<Standing>> {
-    let sql = "SELECT expires_at, result FROM device_authorizations WHERE connection_id = ?1";
-    let found = read
-        .conn
-        .prepare_cached(sql)?
-        .query_row([connection_id], |row| Ok(Standing { expires_at: Timestamp(row.get(0)?), result: row.get(1)? }));
+    let sql = "SELECT begun_at, expires_at, interval_s, user_code, verification_uri, verification_uri_complete, result,
+                  blame, settled_at
+               FROM device_authorizations WHERE connection_id = ?1";
+    let found = read.conn.prepare_cached(sql)?.query_row([connection_id], |row| {
+        let ended = match row.get::<_, Option<String>>(6)? {
+            Some(result) => Some(Ended {
+                result,
+                blame: row.get::<_, Option<String>>(7)?.as_deref().and_then(Blame::parse),
+                at: Timestamp(row.get(8)?),
+            }),
+            None => None,
+        };
+        Ok(Standing {
+            begun_at: Timestamp(row.get(0)?),
+            expires_at: Timestamp(row.get(1)?),
+            interval_s: row.get(2)?,
+            user_code: row.get(3)?,
+            verification_uri: row.get(4)?,
+            verification_uri_complete: row.get(5)?,
+            ended,
+        })
+    });
     Ok(found.optional()?)
+}
+
+/// Whether the one of a connection that began then still waits.
+pub fn waits(read: &Read<'_>, connection_id: i64, begun_at: Timestamp) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM device_authorizations
+                  WHERE connection_id = ?1 AND begun_at = ?2 AND next_at IS NOT NULL)";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![connection_id, begun_at.0], |row| row.get(0))?)
 }
 
 /// Sets when to ask next, and from now on how often.
@@ -162,12 +224,20 @@ pub fn ask_again(
     Ok(())
 }
 
-/// Ends one badly. Answers whether it still waited.
-pub fn settle(tx: &Tx<'_>, connection_id: i64, begun_at: Timestamp, result: &str) -> Result<bool> {
-    let sql = "UPDATE device_authorizations SET next_at = NULL, key_id = NULL, device_code = NULL, result = ?3,
-                  settled_at = ?4
-               WHERE connection_id = ?1 AND begun_at = ?2 AND next_at IS NOT NULL";
-    Ok(tx.conn.prepare_cached(sql)?.execute(params![connection_id, begun_at.0, result, tx.now.0])? == 1)
+/// Ends one badly, or whichever of the connection waits. Answers whether one did.
+pub fn settle(
+    tx: &Tx<'_>,
+    connection_id: i64,
+    begun_at: Option<Timestamp>,
+    result: &str,
+    blame: Option<Blame>,
+) -> Result<bool> {
+    let sql = "UPDATE device_authorizations SET next_at = NULL, key_id = NULL, device_code = NULL, input_key_id = NULL,
+                  input_sealed = NULL, result = ?3, blame = ?4, settled_at = ?5
+               WHERE connection_id = ?1 AND (?2 IS NULL OR begun_at = ?2) AND next_at IS NOT NULL";
+    let begun_at = begun_at.map(|at| at.0);
+    let blame = blame.map(Blame::as_str);
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![connection_id, begun_at, result, blame, tx.now.0])? == 1)
 }
 
 /// Ends the one of a connection well, or whichever way: it is gone.

@@ -81,6 +81,14 @@ pub fn list(read: &Read<'_>, before: Option<i64>, limit: u32, reach: &Reach) -> 
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Up to `limit` events of one connection, newest first.
+pub fn of_connection(read: &Read<'_>, connection_id: i64, limit: u32) -> Result<Vec<Event>> {
+    let sql = format!("SELECT {COLUMNS} FROM events e {ABOUT} WHERE e.connection_id = ?1 ORDER BY e.id DESC LIMIT ?2");
+    let mut statement = read.conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![connection_id, limit], event)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many rows of each kind one sweep takes: the writer has others to serve.
 const SWEPT: u32 = 1000;
 

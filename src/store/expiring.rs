@@ -48,21 +48,27 @@ pub fn providers(read: &Read<'_>) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Calls `each` for every connection within reach with a refresh token that has not been lost: its provider, what counts for the end of
-/// the token, and who it is, should somebody want to know.
+/// Calls `each` for every connection within reach with a refresh token that may end until `until` and has not been lost: its provider,
+/// what counts for the end of the token, and who it is, should somebody want to know. A token may end where its provider
+/// said when, or lets none live for ever (`limiting`, slugs); the others, mostly all, are not even looked at.
 pub fn each_refresh_token(
     read: &Read<'_>,
     reach: &Reach,
+    until: Timestamp,
+    limiting: &[&str],
     mut each: impl FnMut(&str, RefreshTimes, &dyn Fn() -> Result<What>) -> Result<()>,
 ) -> Result<()> {
     let mut statement = read.conn.prepare_cached(&format!(
         "SELECT c.provider, g.granted_at, g.refresh_issued_at, g.refresh_expires_at, g.due_at, g.failures,
             c.id, c.name, c.owner, c.external_id
          FROM grants g JOIN connections c ON c.id = g.connection_id
-         WHERE g.refresh_token = 1 AND c.status IS NOT 'failed' AND {} ORDER BY g.connection_id",
-        reach::within("c.id", "c.owner", 1)
+         WHERE g.connection_id IN (SELECT connection_id FROM grants WHERE refresh_expires_at <= ?1
+                UNION ALL SELECT id FROM connections WHERE provider IN (SELECT value FROM json_each(?2)))
+            AND g.refresh_token = 1 AND c.status IS NOT 'failed' AND {} ORDER BY g.connection_id",
+        reach::within("c.id", "c.owner", 3)
     ))?;
-    let mut rows = statement.query(params![reach::ids(reach), reach.owner])?;
+    let limiting = serde_json::json!(limiting).to_string();
+    let mut rows = statement.query(params![until.0, limiting, reach::ids(reach), reach.owner])?;
     while let Some(row) = rows.next()? {
         let time = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Timestamp));
         let provider = row.get_ref(0)?.as_str().map_err(|_| foreign_row("a connection's provider"))?;

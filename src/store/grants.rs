@@ -1,10 +1,12 @@
 //! Grants: what providers gave us. The secrets of one are sealed together, so that they change together.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Read, Tx,
+    Read, Tx, refresh_results,
     seal::{Column, Purpose, Sealed},
 };
 use crate::domain::{
@@ -12,7 +14,7 @@ use crate::domain::{
     grant::{Blame, Grant, GrantType, Tokens},
 };
 
-const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
+pub(super) const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
 
 const COLUMNS: &str = "g.connection_id, g.grant_type, g.version, g.token_type, g.scope, g.granted_at, g.issued_at,
     g.expires_at, g.refresh_token, g.refresh_issued_at, g.refresh_expires_at, g.rotates, g.due_at, g.uncertain_at,
@@ -183,6 +185,9 @@ pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated
             kept.due_at.map(|at| at.0),
             kept.skew_ms,
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, None)?;
+    }
     Ok(changed == 1)
 }
 
@@ -217,6 +222,9 @@ pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) ->
             failure.due_at.map(|at| at.0),
             failure.uncertain
         ])?;
+    if changed == 1 {
+        refresh_results::note(tx, connection_id, Some((failure.blame, &failure.result)))?;
+    }
     Ok(changed == 1)
 }
 
@@ -233,6 +241,48 @@ pub fn wait_for_app(tx: &Tx<'_>, connection_id: i64, due_at: Timestamp) -> Resul
     tx.conn
         .prepare_cached("UPDATE grants SET due_at = ?2, blame = 'app' WHERE connection_id = ?1")?
         .execute(params![connection_id, due_at.0])?;
+    Ok(())
+}
+
+/// Up to `limit` grants that became uncertain at exactly this moment, by id, beyond `after`.
+pub fn doubted(read: &Read<'_>, at: Timestamp, after: i64, limit: usize) -> Result<Vec<Grant>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM grants g WHERE g.uncertain_at = ?1 AND g.connection_id > ?2 ORDER BY g.connection_id LIMIT ?3"
+    );
+    let mut statement = read.conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![at.0, after, limit], grant)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Providers of which a refresh was seen to change a refresh token.
+pub fn rotating_providers(read: &Read<'_>) -> Result<HashSet<String>> {
+    let sql =
+        "SELECT DISTINCT c.provider FROM grants g JOIN connections c ON c.id = g.connection_id WHERE g.rotates = 1";
+    let mut statement = read.conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The provider whose clock was furthest from ours when it last gave a token, and the milliseconds that it is ahead.
+pub fn largest_skew(read: &Read<'_>) -> Result<Option<(String, i64)>> {
+    let sql = "SELECT c.provider, g.skew_ms FROM grants g JOIN connections c ON c.id = g.connection_id
+               WHERE g.skew_ms IS NOT NULL ORDER BY abs(g.skew_ms) DESC LIMIT 1";
+    Ok(read.conn.prepare(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Our refresh token is the last one after all.
+pub fn trust(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET uncertain_at = NULL WHERE connection_id = ?1")?
+        .execute([connection_id])?;
+    Ok(())
+}
+
+/// Nobody knows since then whether our refresh token is the last one; it is to be refreshed at `due_at`.
+pub fn doubt(tx: &Tx<'_>, connection_id: i64, since: Timestamp, due_at: Option<Timestamp>) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET uncertain_at = ?2, due_at = ?3 WHERE connection_id = ?1")?
+        .execute(params![connection_id, since.0, due_at.map(|at| at.0)])?;
     Ok(())
 }
 
@@ -276,11 +326,11 @@ pub fn count_of_profile(read: &Read<'_>, profile_id: i64) -> Result<u64> {
     Ok(read.conn.prepare_cached(sql)?.query_row([profile_id], |row| row.get(0))?)
 }
 
-/// How many connections of a profile have a grant for this account, other than this connection.
-pub fn count_of_account(read: &Read<'_>, profile_id: i64, account_id: &str, other_than: i64) -> Result<u64> {
+/// How many connections of a profile have a grant for this account, as far as we know a live one.
+pub fn count_of_account(read: &Read<'_>, profile_id: i64, account_id: &str) -> Result<u64> {
     let sql = "SELECT count(*) FROM connections c JOIN grants g ON g.connection_id = c.id
-               WHERE c.profile_id = ?1 AND c.account_id = ?2 AND c.id <> ?3 AND c.status = 'success'";
-    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, account_id, other_than], |row| row.get(0))?)
+               WHERE c.profile_id = ?1 AND c.account_id = ?2 AND c.status = 'success'";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, account_id], |row| row.get(0))?)
 }
 
 /// Makes every grant due whose access token came after now: somebody has set the clock back, and nobody knows when it ends.

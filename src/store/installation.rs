@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Read, Tx,
-    seal::{KeyError, Sealer},
+    seal::{KeyError, KeyList, Sealer},
 };
 use crate::domain::{Result, Timestamp};
 
@@ -17,14 +17,47 @@ pub(super) fn create(connection: &Connection, sealer: &Sealer, now: i64) -> rusq
     Ok(())
 }
 
-/// Refuses a key that is not this database's.
-pub(super) fn check_key(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<Result<(), KeyError>> {
+/// Refuses keys that are not this database's. Where its key is among them and another one is active, somebody has begun to
+/// rotate: what is sealed is to be sealed anew.
+pub(super) fn check_key(connection: &Connection, sealer: &Sealer, now: i64) -> rusqlite::Result<Result<(), KeyError>> {
     let (expected, fingerprint) = known_key(connection)?;
     let given = sealer.keys();
-    if given.active_id() == expected && given.fingerprint()[..] == fingerprint {
+    if given.fingerprint_of(&expected).is_some_and(|own| own[..] == fingerprint) {
+        if given.active_id() != expected {
+            set_key(connection, &given, now)?;
+        }
         return Ok(Ok(()));
     }
     Ok(Err(KeyError::Other { given: given.active_id().to_owned(), expected }))
+}
+
+fn set_key(connection: &Connection, keys: &KeyList, now: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE installation SET key_id = ?1, key_fingerprint = ?2, rotating_at = coalesce(rotating_at, ?3)";
+    connection.execute(sql, params![keys.active_id(), keys.fingerprint(), now]).map(drop)
+}
+
+/// Since when values are being sealed anew; `None`: all of them are sealed with the active key.
+pub fn rotating_at(read: &Read<'_>) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = read.conn.query_row("SELECT rotating_at FROM installation", [], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
+/// From now on the database belongs to the active key, and what is sealed is to be sealed anew.
+pub fn begin_rotation(tx: &Tx<'_>) -> Result<()> {
+    Ok(set_key(tx.conn, &tx.sealer.keys(), tx.now.0)?)
+}
+
+/// Everything that opens is sealed with the active key.
+pub fn finish_rotation(tx: &Tx<'_>) -> Result<()> {
+    tx.conn.execute("UPDATE installation SET rotating_at = NULL", [])?;
+    Ok(())
+}
+
+/// What SQLite says of the structure of the database; empty where it is in order. Reads all of it.
+pub fn quick_check(read: &Read<'_>) -> Result<Vec<String>> {
+    let mut statement = read.conn.prepare("PRAGMA quick_check(5)")?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
 fn known_key(connection: &Connection) -> rusqlite::Result<(String, Vec<u8>)> {
@@ -49,29 +82,16 @@ pub(super) fn touch(tx: &Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The ids of keys that sealed values of one table need, and how many values each.
-pub fn key_ids_in_use(read: &Read<'_>) -> Result<Vec<(&'static str, String, u64)>> {
-    let mut found = Vec::new();
-    for (table, column) in [
-        ("profile_secrets", "key_id"),
-        ("connections", "input_key_id"),
-        ("grants", "key_id"),
-        ("refreshes", "key_id"),
-        ("authorization_requests", "key_id"),
-        ("device_authorizations", "key_id"),
-        ("device_authorizations", "input_key_id"),
-        ("connect_links", "input_key_id"),
-        ("revocations", "key_id"),
-        ("webhooks", "key_id"),
-        ("second_factors", "key_id"),
-    ] {
-        let mut statement = read.conn.prepare(&format!(
-            "SELECT {column}, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
-        ))?;
-        let rows = statement.query_map([], |row| Ok((table, row.get(0)?, row.get(1)?)))?;
-        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
-    }
-    Ok(found)
+/// Since when this is a backup whose grants nobody has looked at; `None`: it is none, or somebody has.
+pub fn restored_at(read: &Read<'_>) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = read.conn.query_row("SELECT restored_at FROM installation", [], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
+/// Somebody has looked at them.
+pub fn settle_restored(tx: &Tx<'_>) -> Result<()> {
+    tx.conn.execute("UPDATE installation SET restored_at = NULL", [])?;
+    Ok(())
 }
 
 /// The schema version, or `None` where there is no database yet.

@@ -2,12 +2,14 @@
 //!
 //! Two ways in, and no third. [`Db::read`] runs a closure on one of a few `query_only` connections, right where it is
 //! called: for point reads of microseconds. ([`Db::scan`] is the same on the blocking pool, for lists, searches and
-//! exports.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
+//! exports, and [`Db::stream`] for those that may be longer than memory.) [`Db::write`] hands a closure to the one writer thread and answers when its work is on the disk.
 //!
 //! No network call, no hashing and no waiting ever happens inside a closure.
 
 pub mod api_tokens;
 pub mod audit;
+pub mod backup;
+mod changes;
 pub mod client_applications;
 pub mod connect_links;
 pub mod connections;
@@ -21,15 +23,20 @@ pub mod grants;
 pub mod hand_outs;
 pub mod installation;
 pub mod migrate;
+pub mod overview;
 pub mod pages;
 pub mod profiles;
 pub mod providers;
 mod reach;
+pub mod refresh_results;
 pub mod refreshes;
 pub mod revocations;
 pub mod seal;
+pub mod sealed;
+pub mod search;
 pub mod second_factors;
 pub mod sessions;
+pub mod stream;
 pub mod users;
 pub mod webhooks;
 mod writer;
@@ -45,9 +52,10 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::domain::{Error, Outage, Result, Timestamp};
+use crate::domain::{Error, Outage, Result, Timestamp, live::Changes};
+use changes::Touched;
 use seal::Sealer;
 use writer::Writer;
 
@@ -171,6 +179,7 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     scans: Arc<tokio::sync::Semaphore>,
+    streams: Arc<tokio::sync::Semaphore>,
     sealer: Arc<Sealer>,
     clock: Clock,
     path: PathBuf,
@@ -200,7 +209,7 @@ impl Db {
         prepare(&connection).map_err(fail)?;
         quick_check(&connection, &path)?;
         migrate::run(&mut connection, &path, &sealer, clock().0)?;
-        installation::check_key(&connection, &sealer).map_err(fail)??;
+        installation::check_key(&connection, &sealer, clock().0).map_err(fail)??;
         let sealer = Arc::new(sealer);
         let writer = Writer::start(connection, Arc::clone(&sealer), Arc::clone(&clock))
             .map_err(|source| OpenError::Io { path: "the writer thread".to_owned(), source })?;
@@ -211,6 +220,7 @@ impl Db {
                 writer,
                 readers,
                 scans: Arc::new(tokio::sync::Semaphore::new(MOST_READERS - 2)),
+                streams: Arc::new(tokio::sync::Semaphore::new(stream::MOST_STREAMS)),
                 sealer,
                 clock,
                 path,
@@ -271,6 +281,11 @@ impl Db {
         self.inner.writer.queued()
     }
 
+    /// What has changed so far, and each time that something more is on the disk.
+    pub fn changes(&self) -> watch::Receiver<Changes> {
+        self.inner.writer.changes()
+    }
+
     /// How many writes wait for the writer.
     pub fn writes_waiting(&self) -> usize {
         self.inner.writer.waiting()
@@ -321,8 +336,18 @@ pub struct Tx<'a> {
     read: Read<'a>,
     /// Whether something was queued for delivery.
     queued: Cell<bool>,
+    /// What has changed.
+    touched: &'a Touched,
     /// Whether the log is to be written back once this is on the disk.
     write_back: Cell<bool>,
+}
+
+impl Tx<'_> {
+    /// Takes other keys from now on. Should the transaction not come to its end, they stay: whatever is sealed with them
+    /// meanwhile opens with the key file, which has them already.
+    pub fn take_keys(&self, keys: seal::KeyList) -> Result<()> {
+        self.sealer.replace(keys)
+    }
 }
 
 impl<'a> Deref for Tx<'a> {

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 const LIST: Marked = Marked { table: "profiles", key: "id" };
-const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
+pub(super) const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
 
 const SELECT: &str = "SELECT p.id, p.name, p.provider, p.client_id, p.created_by, p.created_at, p.updated_at,
     (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),
@@ -48,6 +48,11 @@ pub fn list(read: &Read<'_>, page: Page) -> Result<Vec<Profile>> {
     let mut statement = read.conn.prepare_cached(&format!("{SELECT} WHERE p.id >= ?1 ORDER BY p.id LIMIT ?2"))?;
     let rows = statement.query_map(params![first, page.limit], profile)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many there are.
+pub fn count(read: &Read<'_>) -> Result<u64> {
+    LIST.total(read)
 }
 
 /// The profile with this id.
@@ -113,7 +118,7 @@ pub fn insert(tx: &Tx<'_>, provider: &str, name: &Name, client_id: &ClientId, cr
 pub fn update(tx: &Tx<'_>, id: i64, provider: &str, name: &Name, client_id: &ClientId) -> Result<()> {
     let changed = tx
         .conn
-        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = ?5 WHERE id = ?1")?
+        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = max(?5, updated_at + 1) WHERE id = ?1")?
         .execute(params![id, provider, name.as_str(), client_id.as_str(), tx.now.0]);
     if changed.as_ref().is_err_and(super::is_reference) {
         return Err(Error::invalid("provider", Why::Fixed));

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Constraint as _, Read, Tx};
-use crate::domain::{Error, Noun, Result, Use};
+use crate::domain::{Error, Noun, Result, Timestamp, Use};
 
 /// All definitions by slug.
 pub fn list(read: &Read<'_>) -> Result<Vec<String>> {
@@ -25,6 +25,12 @@ pub fn find(read: &Read<'_>, slug: &str) -> Result<Option<String>> {
     Ok(read.conn.prepare_cached(sql)?.query_row([slug], |row| row.get(0)).optional()?)
 }
 
+/// When the definition of this slug was last changed.
+pub fn updated_at(read: &Read<'_>, slug: &str) -> Result<Option<Timestamp>> {
+    let sql = "SELECT updated_at FROM providers WHERE slug = ?1";
+    Ok(read.conn.prepare_cached(sql)?.query_row([slug], |row| row.get(0)).optional()?.map(Timestamp))
+}
+
 /// Adds a definition.
 pub fn insert(tx: &Tx<'_>, slug: &str, definition: &str) -> Result<()> {
     tx.conn
@@ -38,7 +44,7 @@ pub fn insert(tx: &Tx<'_>, slug: &str, definition: &str) -> Result<()> {
 pub fn update(tx: &Tx<'_>, slug: &str, definition: &str) -> Result<()> {
     let changed = tx
         .conn
-        .prepare_cached("UPDATE providers SET definition = ?2, updated_at = ?3 WHERE slug = ?1")?
+        .prepare_cached("UPDATE providers SET definition = ?2, updated_at = max(?3, updated_at + 1) WHERE slug = ?1")?
         .execute(params![slug, definition, tx.now.0])?;
     if changed == 0 { Err(Error::not_found(Noun::Provider, slug)) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{Error, Result, Secret, Timestamp, profile::SecretKind};
 
-const ANSWER: Column = Column { purpose: Purpose::Tokens, table: "refreshes", name: "answer" };
+pub(super) const ANSWER: Column = Column { purpose: Purpose::Tokens, table: "refreshes", name: "answer" };
 
 /// An open entry.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Entry {
     pub secret: SecretKind,
     /// When it was sent first.
     pub begun_at: Timestamp,
+    /// When an answer came that is kept.
+    pub answered_at: Option<Timestamp>,
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -35,10 +37,12 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         attempt: row.get(3)?,
         secret: if row.get::<_, String>(4)? == "next" { SecretKind::Next } else { SecretKind::Current },
         begun_at: Timestamp(row.get(5)?),
+        answered_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
     })
 }
 
-const SELECT: &str = "SELECT connection_id, version, fingerprint, attempt, secret, begun_at FROM refreshes";
+const SELECT: &str =
+    "SELECT connection_id, version, fingerprint, attempt, secret, begun_at, answered_at FROM refreshes";
 
 /// Opens an entry. The same token sent again is one more attempt of the same entry, which began when it began; an answer
 /// that came meanwhile is none to the new attempt.
@@ -80,6 +84,13 @@ pub fn forget_answer(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
 /// Closes an entry: the grant has what came of it.
 pub fn finish(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
     tx.conn.prepare_cached("DELETE FROM refreshes WHERE connection_id = ?1")?.execute([connection_id])?;
+    Ok(())
+}
+
+/// Closes an entry that has no answer.
+pub fn finish_unanswered(tx: &Tx<'_>, connection_id: i64) -> Result<()> {
+    let sql = "DELETE FROM refreshes WHERE connection_id = ?1 AND answer IS NULL";
+    tx.conn.prepare_cached(sql)?.execute([connection_id])?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{Result, Secret, Timestamp};
 
-const REQUEST: Column = Column { purpose: Purpose::Tokens, table: "revocations", name: "request" };
+pub(super) const REQUEST: Column = Column { purpose: Purpose::Tokens, table: "revocations", name: "request" };
 
 /// A revocation that waits.
 #[derive(Debug)]

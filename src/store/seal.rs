@@ -4,7 +4,12 @@
 //! random bits, so a sub-key should seal far fewer than 2^32 values; a server of this kind stays below by orders of
 //! magnitude. There is no default key and no plaintext form.
 
-use std::{fmt, io::Write as _, path::Path};
+use std::{
+    fmt,
+    io::Write as _,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit,
@@ -66,6 +71,14 @@ pub enum KeyError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file cannot be written.
+    #[error("the key file {path} cannot be written: {source}")]
+    Unwritable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file does not have the form of a key file.
     #[error("the key file {path}, line {line}: {what}")]
     Malformed {
@@ -88,12 +101,14 @@ pub enum KeyError {
     },
 }
 
+#[derive(Clone)]
 struct Key {
     id: String,
     secret: Zeroizing<[u8; 32]>,
 }
 
 /// The keys there are; the active one seals, all of them open.
+#[derive(Clone)]
 pub struct KeyList {
     keys: Vec<Key>,
     active: usize,
@@ -171,8 +186,8 @@ impl KeyList {
         }
     }
 
-    /// Writes a new key file, mode 0600, and makes sure that it is on the disk before anything is sealed with it.
-    pub fn save_new(&self, path: &Path) -> Result<(), KeyError> {
+    /// The text of a key file with these keys.
+    fn text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::from(
             "# The key of this Grantry. Whoever has it and the database can read every secret in it; without it nobody can.\n\
              # Keep a copy where you do not keep the database's copies.\n",
@@ -182,17 +197,67 @@ impl KeyList {
             let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*key.secret));
             text.extend([state, " ", &key.id, " ", &secret, "\n"]);
         }
+        text
+    }
+
+    /// Writes a new key file, mode 0600, and makes sure that it is on the disk before anything is sealed with it.
+    pub fn save_new(&self, path: &Path) -> Result<(), KeyError> {
+        self.write_new(path)
+            .and_then(|()| sync_folder_of(path))
+            .map_err(|source| KeyError::Unreadable { path: path.display().to_string(), source })
+    }
+
+    /// Writes the key file anew, in one step: whoever reads it sees the keys before or these. Where the path is a link, the
+    /// file that it leads to.
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
         let write = || {
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+            let path = std::fs::canonicalize(path)?;
+            let mut draft = path.as_os_str().to_owned();
+            draft.push(".new");
+            let draft = Path::new(&draft);
+            // What a crash left of an earlier time.
+            let _ = std::fs::remove_file(draft);
+            let done = self.write_new(draft).and_then(|()| std::fs::rename(draft, &path));
+            if done.is_err() {
+                let _ = std::fs::remove_file(draft);
+            }
+            done.and_then(|()| sync_folder_of(&path))
         };
-        write().map_err(|source| KeyError::Unreadable { path: path.display().to_string(), source })
+        write().map_err(|source| KeyError::Unwritable { path: path.display().to_string(), source })
+    }
+
+    fn write_new(&self, path: &Path) -> std::io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path)?;
+        file.write_all(self.text().as_bytes())?;
+        file.sync_all()
+    }
+
+    /// These keys, all of them old, and a new one that is active.
+    pub fn rotated(&self) -> Result<Self> {
+        let mut new = Self::generate()?;
+        if self.keys.iter().any(|key| key.id == new.keys[0].id) {
+            return Err(Error::internal("two keys with one id, by a chance of one in four thousand million"));
+        }
+        let mut keys = self.keys.clone();
+        keys.append(&mut new.keys);
+        Ok(Self { active: keys.len() - 1, keys })
+    }
+
+    /// These keys without an old one. `None` where there is no such key, or it is the active one.
+    pub fn without(&self, id: &str) -> Option<Self> {
+        let gone = self.keys.iter().position(|key| key.id == id).filter(|n| *n != self.active)?;
+        let mut keys = self.keys.clone();
+        keys.remove(gone);
+        Some(Self { keys, active: self.active - usize::from(gone < self.active) })
+    }
+
+    /// Whether every key of `other` is among these.
+    pub fn has_all_of(&self, other: &Self) -> bool {
+        other.keys.iter().all(|key| self.fingerprint_of(&key.id) == other.fingerprint_of(&key.id))
     }
 
     /// The ids, and whether each is the active one.
@@ -220,14 +285,16 @@ impl KeyList {
 }
 
 /// Opens and closes sealed values.
-pub struct Sealer {
-    keys: KeyList,
+pub struct Sealer(RwLock<Arc<Ring>>);
+
+/// Keys and what is derived from them. One ring is replaced by another as a whole.
+struct Ring {
+    keys: Arc<KeyList>,
     ciphers: Vec<(usize, Purpose, Aes256Gcm)>,
 }
 
-impl Sealer {
-    /// Derives the sub-keys of `keys`.
-    pub fn new(keys: KeyList) -> Result<Self> {
+impl Ring {
+    fn new(keys: KeyList) -> Result<Arc<Self>> {
         let mut ciphers = Vec::new();
         for (n, key) in keys.keys.iter().enumerate() {
             for (purpose, info) in [
@@ -243,22 +310,46 @@ impl Sealer {
                 ciphers.push((n, purpose, cipher));
             }
         }
-        Ok(Self { keys, ciphers })
+        Ok(Arc::new(Self { keys: Arc::new(keys), ciphers }))
+    }
+
+    fn cipher(&self, key_id: &str, purpose: Purpose) -> Option<&Aes256Gcm> {
+        let key = self.keys.keys.iter().position(|key| key.id == key_id)?;
+        self.ciphers.iter().find(|(n, p, _)| *n == key && *p == purpose).map(|(_, _, cipher)| cipher)
+    }
+}
+
+impl Sealer {
+    /// Derives the sub-keys of `keys`.
+    pub fn new(keys: KeyList) -> Result<Self> {
+        Ok(Self(RwLock::new(Ring::new(keys)?)))
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The keys.
-    pub fn keys(&self) -> &KeyList {
-        &self.keys
+    pub fn keys(&self) -> Arc<KeyList> {
+        Arc::clone(&self.ring().keys)
+    }
+
+    /// Takes other keys from now on. In the writer thread alone, so that no write seals with two.
+    pub(super) fn replace(&self, keys: KeyList) -> Result<()> {
+        let ring = Ring::new(keys)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
     }
 
     /// Seals `secret` for one row of a column.
     pub fn seal(&self, column: Column, row: &str, secret: &Secret) -> Result<Sealed> {
-        let key_id = self.keys.active_id();
+        let ring = self.ring();
+        let key_id = ring.keys.active_id();
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(Error::internal)?;
         let aad = associated_data(column, row, key_id);
         let payload = Payload { msg: secret.expose().as_bytes(), aad: &aad };
-        let sealed = self
+        let sealed = ring
             .cipher(key_id, column.purpose)
             .and_then(|cipher| cipher.encrypt(&nonce.into(), payload).ok())
             .ok_or_else(|| Error::internal("sealing failed"))?;
@@ -286,15 +377,15 @@ impl Sealer {
         }
         let aad = associated_data(column, row, &sealed.key_id);
         let nonce = <[u8; NONCE]>::try_from(nonce).ok()?;
-        let cipher = self.cipher(&sealed.key_id, column.purpose)?;
+        let ring = self.ring();
+        let cipher = ring.cipher(&sealed.key_id, column.purpose)?;
         let opened = cipher.decrypt(&nonce.into(), Payload { msg: ciphertext, aad: &aad }).ok()?;
         String::from_utf8(opened).ok().map(Secret::new)
     }
+}
 
-    fn cipher(&self, key_id: &str, purpose: Purpose) -> Option<&Aes256Gcm> {
-        let key = self.keys.keys.iter().position(|key| key.id == key_id)?;
-        self.ciphers.iter().find(|(n, p, _)| *n == key && *p == purpose).map(|(_, _, cipher)| cipher)
-    }
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
 }
 
 /// Lengths before each part, so that no two places share a text.
@@ -343,6 +434,27 @@ mod tests {
         let one = sealer.seal(HERE, "1", &Secret::new("x")).expect("seals");
         let two = sealer.seal(HERE, "1", &Secret::new("x")).expect("seals");
         assert_ne!(one.bytes, two.bytes);
+    }
+
+    #[test]
+    fn a_rotated_list_opens_what_was_sealed_before_and_seals_with_the_new_key() {
+        let before = KeyList::generate().expect("random bytes");
+        let after = before.rotated().expect("random bytes");
+        assert!(after.has_all_of(&before) && !before.has_all_of(&after));
+        assert_ne!(after.active_id(), before.active_id());
+        let dir = tempfile::tempdir().expect("a folder");
+        let (path, link) = (dir.path().join("keys"), dir.path().join("link"));
+        before.save_new(&path).expect("written");
+        assert!(before.save_new(&path).is_err(), "nothing is overwritten");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        after.save(&link).expect("written");
+        let read = KeyList::load(&path).expect("read");
+        assert!(read.has_all_of(&after) && read.active_id() == after.active_id());
+        let old = before.active_id().to_owned();
+        let less = read.without(&old).expect("an old key");
+        assert_eq!((less.active_id(), less.ids().count()), (after.active_id(), 1));
+        assert!(less.without(after.active_id()).is_none() && less.without(&old).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{Result, Secret, second_factor::State};
 
-const SECRET: Column = Column { purpose: Purpose::SecondFactors, table: "second_factors", name: "secret" };
+pub(super) const SECRET: Column = Column { purpose: Purpose::SecondFactors, table: "second_factors", name: "secret" };
 
 /// A second factor, with what its codes are made from.
 pub struct Kept {
@@ -95,18 +95,4 @@ pub fn confirm(tx: &Tx<'_>, user_id: i64, recovery_codes: &[[u8; 32]]) -> Result
 /// Takes it away, with its recovery codes; answers whether there was one.
 pub fn delete(tx: &Tx<'_>, user_id: i64) -> Result<bool> {
     Ok(tx.conn.prepare_cached("DELETE FROM second_factors WHERE user_id = ?1")?.execute([user_id])? > 0)
-}
-
-/// Users whose second factor does not open, by id.
-pub fn unopenable(read: &Read<'_>) -> Result<Vec<i64>> {
-    let mut statement = read.conn.prepare("SELECT key_id, secret, user_id FROM second_factors ORDER BY user_id")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(2)?, sealed(row)?)))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (id, sealed) = row?;
-        if read.sealer.open(SECRET, &id.to_string(), &sealed).is_err() {
-            found.push(id);
-        }
-    }
-    Ok(found)
 }

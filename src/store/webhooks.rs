@@ -13,7 +13,7 @@ use crate::domain::{
     webhook::{Draft, Webhook},
 };
 
-const SECRET: Column = Column { purpose: Purpose::Tokens, table: "webhooks", name: "secret" };
+pub(super) const SECRET: Column = Column { purpose: Purpose::Tokens, table: "webhooks", name: "secret" };
 
 const SELECT: &str = "SELECT w.id, w.url, w.kinds, w.enabled, w.created_at, w.updated_at,
     (SELECT count(*) FROM deliveries d WHERE d.webhook_id = w.id AND d.next_at IS NOT NULL),
@@ -108,18 +108,4 @@ pub fn open_secret(read: &Read<'_>, id: i64) -> Result<Secret> {
 
 fn sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
     Ok(Sealed { key_id: row.get(0)?, bytes: row.get(1)? })
-}
-
-/// Webhooks whose secret does not open, by id.
-pub fn unopenable(read: &Read<'_>) -> Result<Vec<i64>> {
-    let mut statement = read.conn.prepare("SELECT key_id, secret, id FROM webhooks ORDER BY id")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(2)?, sealed(row)?)))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (id, sealed) = row?;
-        if read.sealer.open(SECRET, &id.to_string(), &sealed).is_err() {
-            found.push(id);
-        }
-    }
-    Ok(found)
 }

@@ -17,10 +17,17 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
-use super::{Clock, Read, Tx, seal::Sealer};
-use crate::domain::{Error, Outage, Result};
+use super::{
+    Clock, Read, Tx,
+    changes::{self, Touched},
+    seal::Sealer,
+};
+use crate::domain::{
+    Error, Outage, Result,
+    live::{Changes, Topics},
+};
 
 /// How many items may wait. A longer queue would only hide that the disk cannot keep up.
 const QUEUE: usize = 1024;
@@ -35,6 +42,7 @@ pub(super) struct Writer {
     /// How many items are in the queue.
     waiting: Arc<AtomicUsize>,
     queued: Arc<Notify>,
+    changes: watch::Receiver<Changes>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,16 +96,19 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, sealer: Arc<Sealer>, clock: Clock) -> std::io::Result<Self> {
+    pub(super) fn start(mut connection: Connection, sealer: Arc<Sealer>, clock: Clock) -> std::io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let queued = Arc::new(Notify::new());
+        let (told, changes) = watch::channel(Changes::default());
+        let touched = Touched::default();
+        touched.watch(&mut connection).map_err(std::io::Error::other)?;
         let (taken, notify) = (Arc::clone(&waiting), Arc::clone(&queued));
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-            Loop { connection, sealer, clock, dirty: false, queued: notify, optimized: Instant::now() }
+            Loop { connection, sealer, clock, dirty: false, queued: notify, optimized: Instant::now(), touched, told }
                 .run(&items, &taken);
         })?;
-        Ok(Self { queue: Some(queue), waiting, queued, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), waiting, queued, changes, thread: Some(thread) })
     }
 
     pub(super) async fn submit<T: Send + 'static>(
@@ -116,6 +127,10 @@ impl Writer {
 
     pub(super) fn queued(&self) -> Arc<Notify> {
         Arc::clone(&self.queued)
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<Changes> {
+        self.changes.clone()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -157,6 +172,8 @@ struct Loop {
     dirty: bool,
     queued: Arc<Notify>,
     optimized: Instant,
+    touched: Touched,
+    told: watch::Sender<Changes>,
 }
 
 impl Loop {
@@ -183,14 +200,19 @@ impl Loop {
     /// Runs the group in one transaction. Whatever goes wrong with the transaction goes wrong for all of them.
     fn commit(&mut self, group: &mut [Box<dyn Item>]) {
         let (mut queued, mut write_back) = (false, false);
+        self.touched.back_to(Topics::default());
         let done = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
             for item in group.iter_mut() {
                 self.connection.execute_batch("SAVEPOINT item")?;
                 let read = Read { conn: &self.connection, sealer: &self.sealer, now: (self.clock)() };
-                let tx = Tx { read, queued: Cell::new(false), write_back: Cell::new(false) };
+                let tx = Tx { read, queued: Cell::new(false), write_back: Cell::new(false), touched: &self.touched };
+                let before = self.touched.get();
                 let fine = item.run(&tx);
                 queued |= fine && tx.queued.get();
                 write_back |= fine && tx.write_back.get();
+                if !fine {
+                    self.touched.back_to(before);
+                }
                 if self.connection.is_autocommit() {
                     // A full disk or an I/O error makes SQLite roll back the whole transaction by itself.
                     return Err(rusqlite::Error::SqliteFailure(
@@ -202,6 +224,10 @@ impl Loop {
             }
             self.connection.execute_batch("COMMIT")
         });
+        if done.is_ok() {
+            // What is told is there for whoever looks.
+            changes::tell(&self.told, self.touched.get());
+        }
         if let Err(error) = done {
             if !self.connection.is_autocommit() {
                 drop(self.connection.execute_batch("ROLLBACK"));

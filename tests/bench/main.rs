@@ -178,6 +178,49 @@ async fn page_marks(http: &reqwest::Client) {
     );
 }
 
+/// A list of 100,000 connections, as it is sent and with a caller who is slow: how much the process grows for it.
+async fn long_lists(http: &reqwest::Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(start(&data, http).await);
+    let db = Connection::open(data.join("grantry.db")).unwrap();
+    db.execute_batch(
+        "INSERT INTO profiles (provider, name, client_id, created_at, updated_at) VALUES ('hubspot', 'P', 'id', 0, 0);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+         INSERT INTO connections (name, provider, profile_id, owner, external_id, created_at, updated_at)
+         SELECT 'connection ' || i, 'hubspot', 1, 'owner ' || i, 'external-' || i, 0, 0 FROM n;",
+    )
+    .unwrap();
+    drop(db);
+    let (server, _) = start(&data, http).await;
+    let highest = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    let list = async |query: &str| {
+        let url = format!("{}/api/connections{query}", server.url);
+        let mut answer = http.get(url).bearer_auth(&server.token).send().await.unwrap();
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            bytes += chunk.len();
+        }
+        bytes as f64 / (1024.0 * 1024.0)
+    };
+    list("?external_id=external-1").await;
+    let before = highest();
+    let begun = Instant::now();
+    let size = list("").await;
+    let took = begun.elapsed().as_secs_f64();
+    let one = highest() - before;
+    join_all((0..6).map(|_| list(""))).await;
+    let six = highest() - before;
+    println!(
+        "list of 100,000, answer : growth    {:7.1} x   ({size:.1} MiB in {took:.2} s : {one:.1} MiB; six at once {six:.1} MiB)",
+        size / one.max(0.1)
+    );
+}
+
 /// Token reads while passwords are being guessed against token reads in peace.
 async fn reads_under_a_flood(http: &reqwest::Client) {
     let dir = tempfile::tempdir().unwrap();
@@ -242,6 +285,136 @@ async fn loading_again(http: &reqwest::Client) {
     println!("1,000 configurations, first : again {:7.1} x   ({first:.2} s : {again:.3} s)", first / again);
 }
 
+/// A database with 10,000 profiles and 100,000 connections with grants, one in a hundred of them in trouble.
+fn seed(db: &Connection) {
+    db.execute_batch(
+        "BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+         INSERT INTO profiles (id, name, provider, client_id, created_at, updated_at, rejected_at, rejected_why)
+         SELECT i, 'Configuration ' || i, 'provider' || (i % 7), 'client-' || i, i, i,
+            CASE WHEN i % 500 = 0 THEN i END, CASE WHEN i % 500 = 0 THEN 'invalid_client' END FROM n;
+         INSERT INTO profile_secrets (profile_id, kind, hash, created_at)
+         SELECT id, 'current', hex(randomblob(48)), created_at FROM profiles;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO customers SELECT i, 'Customer ' || i, 'c' || i || '@acme.example', 'ext-' || i, i, i FROM n;
+         INSERT INTO assignments SELECT id, 'provider' || ((1 + id % 10000) % 7), 1 + id % 10000, id FROM customers;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+         INSERT INTO connections (id, name, provider, profile_id, owner, customer_id, external_id, status, lost_at,
+            lost_reason, created_at, updated_at, account_id, account_label)
+         SELECT i, 'Connection number ' || i, 'provider' || ((1 + i % 10000) % 7), 1 + i % 10000, 'owner' || (i % 1000),
+            1 + i % 20000, 'crm-' || i, CASE i % 100 WHEN 0 THEN 'failed' WHEN 1 THEN NULL ELSE 'success' END,
+            CASE i % 100 WHEN 0 THEN i END, CASE i % 100 WHEN 0 THEN 'the provider says invalid_grant' END, i, i,
+            'acct-' || i, 'person' || i || '@acme.example' FROM n;
+         INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
+            expires_at, refresh_token, refresh_issued_at, rotates, due_at, uncertain_at, failures, blame,
+            last_attempt_at, last_result, last_refreshed_at, handed_out)
+         SELECT id, 'authorization_code', 3, 'k', randomblob(700), 'Bearer', 1750000000000, 1750000000000,
+            32503680000000, 1, 1750000000000, 1, 32503680000000, CASE id % 100 WHEN 2 THEN id END,
+            id % 100 = 3, CASE id % 100 WHEN 0 THEN 'grant' WHEN 3 THEN 'provider' END, 1750000000000, 'refreshed',
+            1750000000000, 0 FROM connections WHERE status IS NOT NULL;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+         INSERT INTO events (at, kind, connection_id, profile_id, detail)
+         SELECT i, 'connected', i, 1 + i % 10000, '{\"reason\":\"made up\"}' FROM n;
+         COMMIT;
+         ANALYZE;",
+    )
+    .unwrap();
+}
+
+/// The lists that the admin page lives on, of 100,000 connections and 10,000 profiles, against a plain walk over the same
+/// connections in the same run.
+async fn searches(http: &reqwest::Client) {
+    const CALLS: [&str; 14] = [
+        "/api/search/connections",
+        "/api/search/connections?q=number%2099999",
+        "/api/search/connections?q=PERSON",
+        "/api/search/connections?q=nowhere&limit=200",
+        "/api/search/connections?state=wrong&limit=200",
+        "/api/search/connections?state=ok&after=90000&limit=200",
+        "/api/search/connections?owner=owner7&state=ok",
+        "/api/search/profiles?limit=200",
+        "/api/search/profiles?q=client-99&state=rejected",
+        "/api/search/customers?q=acme&limit=200",
+        "/api/search/events?q=number%201",
+        "/api/search/events?limit=200",
+        "/api/expiring",
+        "/api/overview",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(start(&data, http).await);
+    let db = Connection::open(data.join("grantry.db")).unwrap();
+    seed(&db);
+    let (server, _) = start(&data, http).await;
+    let walk = || {
+        let begun = Instant::now();
+        let sql = "SELECT count(*) FROM connections WHERE name LIKE '%nowhere%' OR owner LIKE '%nowhere%'
+            OR external_id LIKE '%nowhere%' OR account_label LIKE '%nowhere%'";
+        let found: i64 = db.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, 0);
+        milliseconds(begun.elapsed())
+    };
+    for call in CALLS {
+        let (mut times, mut walks) = (Vec::new(), Vec::new());
+        for _ in 0..11 {
+            walks.push(walk());
+            let begun = Instant::now();
+            let request = http.get(format!("{}{call}", server.url)).bearer_auth(&server.token);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{call}");
+            answer.bytes().await.unwrap();
+            times.push(milliseconds(begun.elapsed()));
+        }
+        let (time, walk) = (median(times), median(walks));
+        println!("{call:<58} {:5.2} x a walk   ({time:.1} : {walk:.1} ms)", time / walk);
+    }
+    drop(server);
+    results_of_refreshes(&db);
+}
+
+/// What the result of a refresh costs with its line in the history and its number in the day, against without. Sixty-four
+/// share a commit, as in the writer.
+fn results_of_refreshes(db: &Connection) {
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").unwrap();
+    let grant = "UPDATE grants SET version = version + 1, sealed = randomblob(700), due_at = due_at + 1 WHERE connection_id = ?1";
+    let result = "INSERT INTO refresh_results (connection_id, seq, at) SELECT ?1, coalesce(max(seq), 0) + 1, 1
+        FROM refresh_results WHERE connection_id = ?1 RETURNING seq";
+    let oldest = "DELETE FROM refresh_results WHERE connection_id = ?1 AND seq <= ?2";
+    let day = "INSERT INTO refresh_days (day, ok) VALUES (1, 1) ON CONFLICT (day) DO UPDATE SET ok = ok + 1";
+    // Full histories: each new line makes an old one go.
+    db.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+         INSERT INTO refresh_results (connection_id, seq, at) SELECT c.id, i, 1 FROM connections c, n
+         WHERE c.id % 10 = 5;",
+    )
+    .unwrap();
+    let round = |with: bool| {
+        let begun = Instant::now();
+        for group in 0..20_i64 {
+            db.execute_batch("BEGIN IMMEDIATE").unwrap();
+            for n in 0..64 {
+                // Here and there, as refreshes fall due.
+                let id = 5 + (group * 64 + n) * 7919 % 10_000 * 10;
+                db.prepare_cached(grant).unwrap().execute([id]).unwrap();
+                if with {
+                    let seq: i64 = db.prepare_cached(result).unwrap().query_row([id], |row| row.get(0)).unwrap();
+                    db.prepare_cached(oldest).unwrap().execute([id, seq - 50]).unwrap();
+                    db.prepare_cached(day).unwrap().execute([]).unwrap();
+                }
+            }
+            db.execute_batch("COMMIT").unwrap();
+        }
+        milliseconds(begun.elapsed()) / 20.0
+    };
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        without.push(round(false));
+        with.push(round(true));
+    }
+    let (with, without) = (median(with), median(without));
+    println!("64 results, history : no history     {:7.2} x   ({with:.1} ms : {without:.1} ms)", with / without);
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // `cargo test --all-targets` comes by here too: it only wants to see that this compiles.
@@ -257,5 +430,14 @@ async fn main() {
     macro_rules! run {
         ($($name:path),*) => { $(if is_wanted(stringify!($name)) { $name(&http).await; })* };
     }
-    run!(start_and_size, grouped_writes, page_marks, reads_under_a_flood, loading_again, due::at_once);
+    run!(
+        start_and_size,
+        grouped_writes,
+        page_marks,
+        long_lists,
+        reads_under_a_flood,
+        loading_again,
+        searches,
+        due::at_once
+    );
 }

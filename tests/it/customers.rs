@@ -1,8 +1,15 @@
 //! Dialect 1: managed users, assignments, connections, and the calls that clients send first.
 
+use std::time::Duration;
+
+use grantry::simulator::{Rotation, SLUG};
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Server, profile_body};
+use crate::support::{
+    Caller, Server,
+    practice::{Practice, until},
+    profile_body,
+};
 
 async fn profile(admin: &Caller, name: &str, provider: &str) -> i64 {
     let made = admin.post("/api/custom_oauth_profiles", &profile_body(name, provider)).await.expect(200);
@@ -172,9 +179,106 @@ async fn connections_are_listed_changed_and_ended() {
     admin.delete(&format!("/api/connections/{}", child["id"])).await.expect(200);
     assert_eq!(admin.delete(&path).await.expect(200), json!({"success": true}));
     assert_eq!(admin.delete(&path).await.expect(404), json!({"message": "Not found"}));
-    let grant = json!({"name": "x", "provider": "hubspot", "oauth_token_pair": {"access_token": "PLANTED"}});
-    let refused = admin.post("/api/connections", &grant).await.expect(400);
-    assert!(refused["errors"]["oauth_token_pair"].is_array(), "a grant is not dropped in silence");
+}
+
+#[tokio::test]
+async fn a_grant_comes_along_with_a_connection() {
+    let server = Server::start().await;
+    let practice = Practice::rotating(Rotation::Strict);
+    let admin = server.admin();
+    practice.introduce(&admin).await;
+    customer(&admin, "acme").await;
+    let made = practice.control("grants", json!({"count": 3})).await["grants"].clone();
+    let pair = |n: usize, fields: &[&str]| -> Value {
+        fields
+            .iter()
+            .map(|field| ((*field).to_owned(), made[n][*field].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let body =
+        |pair: Value| json!({"name": "brought", "provider": SLUG, "external_id": "b-1", "oauth_token_pair": pair});
+    let both = pair(0, &["access_token", "refresh_token"]);
+    let connection = admin.post("/api/managed_users/Eacme/connections", &body(both.clone())).await.expect(200);
+    assert_eq!((&connection["authorization_status"], &connection["external_id"]), (&json!("success"), &json!("b-1")));
+    let path = format!("/api/connections/{}", connection["id"]);
+    until("nobody knows how old the access token is: there is a new one", Duration::from_secs(20), async || {
+        admin.get(&path).await.expect(200)["result"]["grant"]["last_refresh"]["ok"] == true
+    })
+    .await;
+    let handed = admin.get(&format!("{path}/token")).await.expect(200);
+    assert_ne!(handed["access_token"], both["access_token"]);
+    assert!(handed["expires_in"].as_i64().unwrap() > 60);
+    let theirs = admin.get("/api/managed_users/Eacme/connections").await.expect(200);
+    assert_eq!(theirs["result"][0]["id"], connection["id"]);
+    // One of the two will do.
+    let refreshed = admin.post("/api/connections", &body(pair(1, &["refresh_token"]))).await.expect(200);
+    assert_eq!(refreshed["authorization_status"], "success");
+    let lasting = admin.post("/api/connections", &body(pair(2, &["access_token"]))).await.expect(200);
+    let handed = admin.get(&format!("/api/connections/{}/token", lasting["id"])).await.expect(200);
+    assert_eq!(handed["access_token"], made[2]["access_token"]);
+    // What is wrong is named and never shown.
+    for (bad, field) in [
+        (json!({"access_token": "PLANTED_a", "refresh_token": "PLANTED_b", "id_token": "PLANTED_c"}), "id_token"),
+        (json!({"refresh_token": "PLANTED\u{7}"}), "refresh_token"),
+        (json!({"refresh_token": 5, "access_token": "PLANTED"}), "refresh_token"),
+        (json!({"refresh_token": " "}), "refresh_token"),
+        (json!({}), "refresh_token"),
+    ] {
+        let refused = admin.post("/api/connections", &body(bad)).await.expect(400);
+        assert!(refused["errors"][format!("oauth_token_pair.{field}")].is_array(), "{field}: {refused}");
+    }
+    let refused = admin.post("/api/connections", &body(json!("PLANTED"))).await.expect(400);
+    assert_eq!(refused["errors"], json!({"oauth_token_pair": ["must be of type object"]}));
+    let mut shell = body(json!({"refresh_token": "PLANTED"}));
+    shell["shell_connection"] = true.into();
+    assert!(admin.post("/api/connections", &shell).await.expect(400)["errors"]["shell_connection"].is_array());
+    let refused = admin.post("/api/connections", &body(json!({"refresh_token": "PLANTED_unknown"}))).await;
+    assert_eq!(refused.expect(409)["error"], "needs_reauthorization", "no connection with a token that is no good");
+    let changed = admin.put(&path, &json!({"oauth_token_pair": both})).await.expect(400);
+    assert!(changed["errors"]["oauth_token_pair"].is_array(), "a grant is not dropped in silence");
+    assert_eq!(admin.get("/api/connections").await.expect(200).as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_long_list_comes_whole_or_is_cut_off() {
+    const MANY: i64 = 3000;
+    let mut server = Server::start().await;
+    let admin = server.admin();
+    let id = profile(&admin, "One", "hubspot").await;
+    let acme = customer(&admin, "acme").await["id"].as_i64().unwrap();
+    server.stop();
+    let db = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
+    let fill = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY})
+         INSERT INTO connections (name, provider, profile_id, customer_id, created_at, updated_at)
+         SELECT 'c' || i, 'hubspot', {id}, {acme}, 0, 0 FROM n"
+    );
+    db.execute(&fill, []).unwrap();
+    drop(db);
+    let mut server = Server::on(server.dir(), &[], &[]).await;
+    let admin = admin.at(&server.url);
+    for path in ["/api/connections", "/api/managed_users/Eacme/connections"] {
+        let list = admin.get(path).await.expect(200);
+        let list = if list.is_array() { list } else { list["result"].clone() };
+        let ids: Vec<i64> = list.as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
+        assert!(ids.iter().copied().eq(1..=MANY), "{path}: {}", ids.len());
+        let head = admin.send(admin.request("HEAD", path)).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+    let few = admin.get("/api/connections?external_id=none").await;
+    assert_eq!((few.text().as_str(), few.header("content-length")), ("[]", "2"));
+    // What is no row of ours stands near the end, when much has been sent.
+    server.stop();
+    let db = rusqlite::Connection::open(server.data().join("grantry.db")).unwrap();
+    db.execute("UPDATE connections SET name = '' WHERE id = ?1", [MANY - 5]).unwrap();
+    drop(db);
+    let server = Server::on(server.dir(), &[], &[]).await;
+    let admin = admin.at(&server.url);
+    let begun = admin.request("GET", "/api/connections").send().await.unwrap();
+    assert_eq!(begun.status(), 200);
+    assert!(begun.bytes().await.is_err(), "half a list is none");
+    assert!(server.log().contains("a list was cut off"));
 }
 
 #[tokio::test]

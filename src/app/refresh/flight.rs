@@ -52,7 +52,7 @@ const LAST_BACKOFF_MS: i64 = 30 * 60 * 1000;
 const FIRST_REJECTED_MS: i64 = 60 * 1000;
 const LAST_REJECTED_MS: i64 = 60 * 60 * 1000;
 /// Where a refresh token may be used up, it is sent again only so long before the access token ends.
-const LAST_MOMENT_MS: i64 = 60 * 1000;
+pub(in crate::app) const LAST_MOMENT_MS: i64 = 60 * 1000;
 /// What is wrong with our own settings does not mend itself: look again after so long.
 const MISCONFIGURED_MS: i64 = 60 * 60 * 1000;
 
@@ -67,6 +67,8 @@ struct Memory {
     quick: u32,
     /// The refresh token was looked at, and it is alive.
     probed: bool,
+    /// The answer that is read now is older than the doubt: it came before a backup was made that was put back since.
+    doubt: Option<Timestamp>,
 }
 
 /// Whether there is more to do.
@@ -99,6 +101,8 @@ impl Plan {
         match self.registration.provider.replay() {
             // Nobody declared that it rotates, but it does.
             Replay::Any if self.grant.rotates => Replay::Once,
+            // However long the provider takes it again, it may have been used before that time.
+            Replay::Grace(_) | Replay::UntilUsed if self.grant.uncertain_at.is_some() => Replay::Once,
             declared => declared,
         }
     }
@@ -150,6 +154,11 @@ pub(super) async fn fly(app: &App, id: i64, wanted: Wanted) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the answer of an entry came before the grant became uncertain: both are from a backup.
+fn is_older_than_doubt(entry: &store::refreshes::Entry, grant: &Grant) -> bool {
+    entry.answered_at.zip(grant.uncertain_at).is_some_and(|(answered, doubt)| answered < doubt)
 }
 
 fn look(read: &Read<'_>, id: i64, wanted: Wanted, memory: &Memory) -> Result<Look> {
@@ -282,7 +291,7 @@ async fn probe(app: &App, plan: &Plan) -> Option<bool> {
 }
 
 /// Writes what is nowhere but in our hands, as soon as the disk takes it.
-async fn persist<T: Send + 'static>(
+pub(in crate::app) async fn persist<T: Send + 'static>(
     app: &App,
     work: impl Fn(&Tx<'_>) -> Result<T> + Clone + Send + 'static,
 ) -> Result<T> {
@@ -343,10 +352,14 @@ async fn renewed(app: &App, plan: Plan, memory: &Memory, raw: &RawAnswer, set: T
     let skew_ms = raw.skew_ms();
     let (kept, rotated) = kept(&plan, sent.as_ref(), raw, set, skew_ms)?;
     let fresh = (kept.tokens.refresh.clone(), kept.tokens.access.clone());
-    let secret = plan.secret;
+    let (secret, doubt) = (plan.secret, memory.doubt);
     let renewed = persist(app, move |tx| {
         if !store::grants::renew(tx, id, version, &kept, rotated)? {
             return Ok(None);
+        }
+        if let Some(since) = doubt {
+            let due = kept.expires_at.map(|end| end.plus_ms(-LAST_MOMENT_MS)).or(kept.due_at);
+            store::grants::doubt(tx, id, since, due)?;
         }
         store::refreshes::finish(tx, id)?;
         if let Some(kind) = secret {
@@ -625,7 +638,14 @@ async fn take_up(app: &App, id: i64) -> Result<Resumed> {
         tracing::info!(connection = id, "a refresh was cut off behind its answer: the answer is read now");
         let provider = &plan.registration.provider;
         let endpoint = app.refresher.endpoints.at(provider.refresh_url(), provider.throttle());
-        return Ok(match settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await? {
+        let old = is_older_than_doubt(&entry, &plan.grant);
+        memory.doubt = plan.grant.uncertain_at.filter(|_| old);
+        let turn = settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?;
+        if old {
+            // Whatever it said, it is read once.
+            return app.db.write(move |tx| store::refreshes::finish(tx, id)).await.map(|()| Resumed::Settled);
+        }
+        return Ok(match turn {
             Turn::Over => Resumed::Settled,
             Turn::Again => Resumed::SendAgain,
         });

@@ -8,13 +8,19 @@ use crate::{
     app::{
         App,
         connect::{ImportedGrant, Wish},
-        connections::Detail,
+        connections::{Detail, Standing},
         document::Fields,
     },
-    domain::{Error, Name, Noun, Secret, Timestamp, Why, customer::Key, value::check_text},
+    domain::{
+        Error, Name, Noun, Secret, Timestamp, Why,
+        customer::Key,
+        grant::{Blame, Crowd},
+        value::check_text,
+    },
     http::{
         body::{Json, path_id},
         caller::Admitted,
+        condition::set_tag,
         problem::Failure,
         time::with_offset,
     },
@@ -72,7 +78,65 @@ pub(super) async fn link(app: web::Data<App>, caller: Admitted, body: Json) -> R
         "connection_id": link.connection_id,
         "url": link.url,
         "expires_at": with_offset(link.expires_at),
+        "warnings": warnings(link.crowd.as_ref()),
     })))
+}
+
+/// Gets a code that somebody enters elsewhere: `{"connection_id","user_code","verification_uri",…}`.
+pub(super) async fn device(app: web::Data<App>, caller: Admitted, body: Json) -> Result<HttpResponse, Failure> {
+    let mut fields = Fields::of(&body.0)?;
+    let wish = wish(&mut fields);
+    fields.only(&FIELDS);
+    fields.faults.or(())?;
+    let device = app.connect_device(&caller, wish).await?;
+    let mut answer = json!({
+        "connection_id": device.connection_id,
+        "user_code": device.user_code,
+        "verification_uri": device.verification_uri,
+        "expires_at": with_offset(device.expires_at),
+        "interval": device.interval_s,
+        "warnings": warnings(device.crowd.as_ref()),
+    });
+    // As in RFC 8628 §3.2: not there where the provider has none.
+    if let Some(complete) = device.verification_uri_complete {
+        answer["verification_uri_complete"] = complete.into();
+    }
+    Ok(result(answer))
+}
+
+/// What somebody should know before, or after, an account is connected.
+fn warnings(crowd: Option<&Crowd>) -> Vec<String> {
+    crowd
+        .map(|Crowd { account, count, most }| {
+            format!(
+                "{account} is the account of {count} connections of this profile, and its provider keeps {most} grants \
+                 of an account for an app: each further one ends the oldest"
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+/// A device's code that waits, or how it ended.
+fn standing(device: &Standing) -> Value {
+    match &device.ended {
+        None => json!({
+            "status": "waiting",
+            "begun_at": with_offset(device.begun_at),
+            "user_code": device.user_code,
+            "verification_uri": device.verification_uri,
+            "verification_uri_complete": device.verification_uri_complete,
+            "expires_at": with_offset(device.expires_at),
+            "interval": device.interval_s,
+        }),
+        Some(ended) => json!({
+            "status": "ended",
+            "begun_at": with_offset(device.begun_at),
+            "result": ended.result,
+            "blame": ended.blame.map(Blame::as_str),
+            "ended_at": with_offset(ended.at),
+        }),
+    }
 }
 
 /// Connects by the app's own credentials.
@@ -116,7 +180,7 @@ pub(in crate::http) async fn import(
     fields.only(
         &[&FIELDS[..], &["refresh_token", "access_token", "expires_at", "expires_in", "extra", "scope"]].concat(),
     );
-    let refresh = fields.faults.all(refresh)?;
+    let refresh = Some(fields.faults.all(refresh)?);
     let expires_at = expires_at.or_else(|| expires_in.map(|seconds| app.db().now().plus_ms(seconds * 1000)));
     let grant = ImportedGrant { refresh, access, expires_at, scope, extra };
     let connection = app.import(&caller, wish, grant).await?;
@@ -126,7 +190,8 @@ pub(in crate::http) async fn import(
 /// The most bytes of a token.
 const MOST_TOKEN: usize = 16 * 1024;
 
-fn token(text: &str) -> Result<Secret, Why> {
+/// A token that is brought along.
+pub(in crate::http) fn token(text: &str) -> Result<Secret, Why> {
     match text {
         _ if text.trim().is_empty() => Err(Why::Blank),
         _ if text.len() > MOST_TOKEN => Err(Why::TooLong(MOST_TOKEN)),
@@ -149,7 +214,10 @@ pub(in crate::http) async fn get(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    Ok(result(wire(&app.connection_detail(&caller, id(&request)?)?)))
+    let detail = app.connection_detail(&caller, id(&request)?)?;
+    let mut answer = result(wire(&detail));
+    set_tag(&mut answer, detail.connection.updated_at);
+    Ok(answer)
 }
 
 /// Refreshes at once, whatever failed before.
@@ -187,7 +255,7 @@ fn wire(detail: &Detail) -> Value {
                 "result": grant.last_result,
             },
             "last_refreshed_at": time(grant.last_refreshed_at),
-            "blame": grant.blame.map(crate::domain::grant::Blame::as_str),
+            "blame": grant.blame.map(Blame::as_str),
             "failures": grant.failures,
             "uncertain_since": time(grant.uncertain_at),
             "clock_skew_ms": grant.skew_ms,
@@ -213,6 +281,8 @@ fn wire(detail: &Detail) -> Value {
         "created_at": with_offset(c.created_at),
         "updated_at": with_offset(c.updated_at),
         "grant": grant,
+        "device": detail.device.as_ref().map(standing),
+        "warnings": warnings(detail.crowd.as_ref()),
         "hand_outs": {
             "count": handed_out.map_or(0, |grant| grant.handed_out),
             "last_at": time(handed_out.and_then(|grant| grant.handed_out_at)),

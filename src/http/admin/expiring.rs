@@ -30,7 +30,7 @@ fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(number.checked_mul(unit)?)).filter(|within| *within <= FURTHEST)
 }
 
-fn wire(item: &Expiring) -> Value {
+pub(super) fn wire(item: &Expiring) -> Value {
     let expires_at = with_offset(item.expires_at);
     let why = item.why.as_str();
     match &item.what {

@@ -1,12 +1,17 @@
 //! `/api/keys`: which keys there are, and whether they open what is sealed. Never a key.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::result;
 use crate::{
-    app::App,
-    http::{caller::Admitted, problem::Failure},
+    app::{App, keys::Rotation},
+    http::{
+        body::{path_text, query_flag},
+        caller::Admitted,
+        problem::Failure,
+        time::with_offset,
+    },
 };
 
 pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {
@@ -17,6 +22,36 @@ pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpRe
         .map(|key| json!({"id": key.id, "active": key.active, "known": key.known, "values": key.values}))
         .collect();
     Ok(result(keys))
+}
+
+fn progress(rotation: &Rotation) -> Value {
+    json!({
+        "active": rotation.active,
+        "sealing": rotation.since.is_some(),
+        "since": rotation.since.map(with_offset),
+        "sealed": rotation.sealed,
+        "left": rotation.left,
+    })
+}
+
+/// Begins; how far it is tells `rotation`.
+pub(super) async fn rotate(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {
+    Ok(result(progress(&app.rotate_keys(&caller).await?)))
+}
+
+pub(super) async fn rotation(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {
+    Ok(result(progress(&app.rotation(&caller).await?)))
+}
+
+/// `?force=true`: although backups need it.
+pub(super) async fn forget(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let id = path_text(&request, "id")?;
+    app.forget_key(&caller, &id, query_flag(&request, "force")).await?;
+    Ok(result(json!({"success": true})))
 }
 
 pub(super) async fn verify(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {

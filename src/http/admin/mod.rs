@@ -5,15 +5,21 @@
 mod api_tokens;
 mod applications;
 mod audit;
+mod backups;
 pub(in crate::http) mod connect;
+mod doctor;
 mod events;
 mod expiring;
+mod history;
 mod keys;
+mod live;
 mod load;
+mod overview;
 mod provider_check;
 mod providers;
 mod reach;
 mod registration;
+mod search;
 mod second_factors;
 mod sessions;
 mod settings;
@@ -96,6 +102,7 @@ pub fn routes(routes: Routes) -> Routes {
             ],
         )
         .at("/connect", [(Method::POST, LINK, web::to(connect::link))])
+        .at("/connect/device", [(Method::POST, LINK, web::to(connect::device))])
         .at("/connect/client_credentials", [(Method::POST, LINK, web::to(connect::client_credentials))])
         .at("/connections/{id}/refresh", [(Method::POST, LINK, web::to(connect::refresh))])
         .at(
@@ -109,6 +116,14 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/custom_oauth_profiles/{id}/check", [(Method::POST, WRITE, web::to(provider_check::check))])
         .at("/connections/{id}/token", [(Method::GET, Needs::Scope(Scope::ConnectionsToken), web::to(tokens::get))])
         .at("/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(events::list))])
+        .at("/live", [(Method::GET, Needs::Caller, web::to(live::listen))])
+        .at("/overview", [(Method::GET, Needs::Caller, web::to(overview::get))])
+        .at("/search/profiles", [(Method::GET, READ, web::to(search::profiles))])
+        .at("/search/connections", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(search::connections))])
+        .at("/search/customers", [(Method::GET, READ, web::to(search::customers))])
+        .at("/search/client_applications", [(Method::GET, SEE, web::to(search::client_applications))])
+        .at("/search/events", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(search::events))])
+        .at("/connections/{id}/history", [(Method::GET, Needs::Scope(Scope::ConnectionsRead), web::to(history::list))])
         .at("/expiring", [(Method::GET, Needs::Caller, web::to(expiring::list))])
         .at(
             "/webhooks",
@@ -127,7 +142,17 @@ pub fn routes(routes: Routes) -> Routes {
         .at("/webhooks/{id}/deliveries", [(Method::GET, ADMIN, web::to(webhooks::list_deliveries))])
         .at("/webhooks/{id}/deliveries/{delivery}/retry", [(Method::POST, ADMIN, web::to(webhooks::retry_delivery))])
         .at("/keys", [(Method::GET, ADMIN, web::to(keys::list))])
+        .at("/keys/rotate", [(Method::POST, ADMIN, web::to(keys::rotate))])
+        .at("/keys/rotation", [(Method::GET, ADMIN, web::to(keys::rotation))])
         .at("/keys/verify", [(Method::POST, ADMIN, web::to(keys::verify))])
+        .at("/keys/{id}", [(Method::DELETE, ADMIN, web::to(keys::forget))])
+        .at("/backups", [(Method::GET, ADMIN, web::to(backups::list)), (Method::POST, ADMIN, web::to(backups::create))])
+        .at(
+            "/backups/{name}",
+            [(Method::GET, ADMIN, web::to(backups::get)), (Method::DELETE, ADMIN, web::to(backups::delete))],
+        )
+        .at("/backups/{name}/verify", [(Method::POST, ADMIN, web::to(backups::verify))])
+        .at("/doctor", [(Method::GET, ADMIN, web::to(doctor::get))])
         .at("/load", [(Method::POST, WRITE, web::to(load::load))])
         .at("/connector_template", [(Method::GET, READ, web::to(load::template))])
 }

@@ -10,6 +10,7 @@ use crate::{
     http::{
         body::{self, is_json, path_text},
         caller::Admitted,
+        condition::{expected, set_tag},
         problem::{Failure, Kind},
     },
 };
@@ -25,6 +26,14 @@ fn wire(definition: &Definition) -> Result<Value, Failure> {
     }
     .into();
     Ok(value)
+}
+
+fn answer(definition: &Definition) -> Result<HttpResponse, Failure> {
+    let mut answer = result(wire(definition)?);
+    if let Some(updated_at) = definition.updated_at {
+        set_tag(&mut answer, updated_at);
+    }
+    Ok(answer)
 }
 
 /// The text of a definition. The use case reads it, as it reads the catalogue; here it must only be one JSON value without
@@ -45,7 +54,7 @@ pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpRe
 }
 
 pub(super) async fn get(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    Ok(result(wire(&app.get_provider(&caller, &path_text(&request, "slug")?)?)?))
+    answer(&app.get_provider(&caller, &path_text(&request, "slug")?)?)
 }
 
 pub(super) async fn create(
@@ -55,7 +64,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let json = definition(&request, payload).await?;
-    Ok(result(wire(&app.create_provider(&caller, &json).await?)?))
+    answer(&app.create_provider(&caller, &json).await?)
 }
 
 pub(super) async fn replace(
@@ -65,7 +74,8 @@ pub(super) async fn replace(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let json = definition(&request, payload).await?;
-    Ok(result(wire(&app.replace_provider(&caller, &path_text(&request, "slug")?, &json).await?)?))
+    let (slug, expected) = (path_text(&request, "slug")?, expected(&request)?);
+    answer(&app.replace_provider(&caller, &slug, expected, &json).await?)
 }
 
 pub(super) async fn delete(
@@ -73,6 +83,6 @@ pub(super) async fn delete(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    app.delete_provider(&caller, &path_text(&request, "slug")?).await?;
+    app.delete_provider(&caller, &path_text(&request, "slug")?, expected(&request)?).await?;
     Ok(result(json!({"success": true})))
 }

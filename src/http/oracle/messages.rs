@@ -98,6 +98,9 @@ fn error_in_japanese(error: &Error) -> String {
         }
         .to_owned(),
         Error::Forbidden(scope) => format!("この操作を実行する権限がありません。必要なスコープ: {scope}"),
+        Error::Changed { .. } => {
+            "ほかのユーザーが変更しました。何も変更されていません。もう一度確認してください。".to_owned()
+        }
         Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
@@ -113,7 +116,10 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Stopping => "サーバーは停止中です。",
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
+            Outage::Streams => "変更通知の接続が多すぎます。再試行してください。",
             Outage::Forwards => "サーバーはリクエストの転送で混み合っています。再試行してください。",
+            Outage::BackupBusy => "バックアップを作成中です。再試行してください。",
+            Outage::Backup => "バックアップを書き込めないか、読み取れません。",
         }
         .to_owned(),
         Error::NoToken { .. } => "この接続のアクセストークンはありません。".to_owned(),
@@ -172,6 +178,14 @@ fn japanese_phrase(why: &Why) -> String {
         Why::AndMore => "ほかにも問題がある可能性があります".to_owned(),
         Why::OtherAccount => "以前とは別のアカウントです".to_owned(),
         Why::OnlyHashed => "シークレットがハッシュとしてのみ保存されているため、接続には使用できません".to_owned(),
+        Why::KeysElsewhere => {
+            "は、ここから変更できない場所（GRANTRY_KEYSまたはsystemdの資格情報）にあります".to_owned()
+        }
+        Why::KeysChanged => "のファイルが他者によって変更されました。サーバーを再起動してください".to_owned(),
+        Why::KeyFile(why) => format!("は変更されませんでした: {why}"),
+        Why::ActiveKey => "は有効なキーです。先にローテーションしてください".to_owned(),
+        Why::NoDevices => "デバイス用のエンドポイント(device_url)がありません。リンクで接続してください".to_owned(),
+        Why::ProviderSays(what) => format!("プロバイダに拒否されました: {what}"),
         Why::OtherAssigned => "この顧客には同じプロバイダの別のプロファイルが割り当てられています".to_owned(),
         Why::NoNextSecret => "次のシークレットがありません".to_owned(),
         Why::NotDiscovered(why) => format!("使用できるディスカバリ文書がありません: {why}"),
@@ -239,6 +253,8 @@ mod tests {
             Why::AlreadyOn,
             Why::AndMore,
             Why::OtherAssigned,
+            Why::NoDevices,
+            Why::ProviderSays("invalid_scope".to_owned()),
             Why::NoNextSecret,
             Why::NotDiscovered("timeout".to_owned()),
         ];
@@ -255,9 +271,15 @@ mod tests {
         ] {
             errors.push(Error::Unauthenticated(rejection));
         }
-        for outage in
-            [Outage::Hashing, Outage::Writer, Outage::Storage, Outage::Stopping, Outage::Uploads, Outage::Forwards]
-        {
+        for outage in [
+            Outage::Hashing,
+            Outage::Writer,
+            Outage::Storage,
+            Outage::Stopping,
+            Outage::Uploads,
+            Outage::Forwards,
+            Outage::Streams,
+        ] {
             errors.push(Error::unavailable(outage));
         }
         errors.extend([
@@ -267,6 +289,7 @@ mod tests {
             Error::not_found(Noun::Path, ""),
             Error::Conflict { what: Noun::ClientApplication, name: "7".to_owned() },
             Error::InUse { what: Noun::ClientApplication, by: Vec::<Use>::new() },
+            Error::Changed { what: Noun::ClientApplication },
             Error::TooLarge { limit: 0 },
             Error::TooLarge { limit: 7 },
             Error::TooMany { retry_after: Duration::ZERO },

@@ -18,6 +18,7 @@ use crate::{
     domain::{Error, Faults, Why},
     http::{
         body::{self, MOST_JSON, is_json, media_type},
+        findings::shown,
         problem::{Failure, Kind},
     },
 };
@@ -27,8 +28,6 @@ const FORM: &str = "multipart/form-data";
 const FILE: &str = "file";
 /// What may stand around the file in a form.
 const MOST_AROUND: usize = 64 * 1024;
-/// The most characters of a name that is told back.
-const MOST_SHOWN: usize = 100;
 
 /// A parameter of a service.
 pub(super) struct Parameter {
@@ -153,12 +152,4 @@ fn broken(error: &MultipartError) -> Failure {
         _ => "the form is malformed",
     })
     .into()
-}
-
-/// A name to be told back: not more of it than a person reads.
-pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().nth(MOST_SHOWN) {
-        None => name.to_owned(),
-        Some((end, _)) => format!("{}…", &name[..end]),
-    }
 }

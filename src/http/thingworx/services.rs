@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use super::{
     Body, CHECKED, CONFIGURATIONS, CONNECTOR, Call, Outcome, PROVIDER, USER,
-    parameters::{Given, Parameter, shown},
+    parameters::{Given, Parameter},
 };
 use crate::{
     app::{
-        checks::{Ailment, ConfigurationReport, ConnectorReport, EngineErrors, Reach, SecretState, SetupFault, Tried},
+        checks::{Ailment, ConfigurationReport, ConnectorReport, Reach, SecretState, SetupFault, Tried},
         connections::TokensDeleted,
         load::Report,
         provider_check::{Finding, Severity, Verdict},
     },
     domain::{Error, Fault, Noun, Use, Why},
     http::{
-        findings::sentence,
+        findings::{MOST_LISTED, sentence, setup_sentence, shown},
         problem::{Failure, fault_phrase, noun},
         time::whole_seconds,
     },
@@ -224,9 +224,6 @@ fn doubts(configuration: &ConfigurationReport) -> Vec<String> {
     }
 }
 
-/// So many ailing connections of one configuration are listed.
-const MOST_LISTED: usize = 20;
-
 /// `the connection "Sales" of alice`.
 fn the_connection(name: &str, owner: &str) -> String {
     let of = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {owner}") };
@@ -308,94 +305,4 @@ pub(super) async fn check_setup(call: Call) -> Result<Outcome, Failure> {
     let codes: Vec<&str> = faults.iter().map(SetupFault::code).collect();
     let lines: Vec<String> = faults.iter().map(setup_sentence).collect();
     Ok(Outcome::refused(codes.join(" "), StatusCode::CONFLICT, lines.join("\n")))
-}
-
-/// One line: the code and what it means here.
-fn setup_sentence(fault: &SetupFault) -> String {
-    let pairs = |pairs: &[(String, String)]| -> String {
-        pairs.iter().map(|(url, what)| format!("{url} ({what})")).collect::<Vec<_>>().join(", ")
-    };
-    let text = match fault {
-        SetupFault::DialectOff => {
-            "The OAuth configuration services are switched off. Start with --flow-services=true to switch them on."
-                .to_owned()
-        }
-        SetupFault::WorkersStopped => {
-            "The background work has stopped: nothing is refreshed or cleared. Restart the server.".to_owned()
-        }
-        SetupFault::ApiUnreachable(why) => {
-            format!(
-                "This server cannot be reached at its public URL: {why}. Check --public-url, and the proxy in front."
-            )
-        }
-        SetupFault::ApiSeenElsewhere(host) => format!(
-            "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it \
-             with --trusted-proxy and let it send X-Forwarded-Host.",
-            shown(host)
-        ),
-        SetupFault::ClientSecretKeyMissing(ids) => {
-            format!(
-                "Client secrets are sealed with keys that are missing: {}. Put them back in the key file.",
-                ids.join(", ")
-            )
-        }
-        SetupFault::TokenKeyMissing(ids) => {
-            format!("Tokens are sealed with keys that are missing: {}. Put them back in the key file.", ids.join(", "))
-        }
-        SetupFault::KeyFile(why) => format!("The keys cannot be read again, so the next start would fail: {why}."),
-        SetupFault::KeyDoesNotFit(what) => format!(
-            "The key file does not fit this database, so the next start would fail ({what}). Put back the one that \
-             belongs to it."
-        ),
-        SetupFault::ExchangeAnswersWrongly(urls) => format!("Token endpoints answer with errors: {}.", pairs(urls)),
-        SetupFault::ExchangeUnreachable(urls) => format!("Token endpoints cannot be reached: {}.", pairs(urls)),
-        SetupFault::EngineErrors(errors) => engine_sentences(errors),
-        SetupFault::EngineOff => {
-            "Accounts cannot be connected, as only hashes of client secrets are kept (--secrets hashed).".to_owned()
-        }
-    };
-    // A line each: what a path or a system says may have more.
-    format!("[{}] {}", fault.code(), text.replace(['\n', '\r'], " "))
-}
-
-/// What the connection engine cannot work with, and what helps.
-fn engine_sentences(errors: &EngineErrors) -> String {
-    let ids = |ids: &[i64]| listed(ids.iter().map(ToString::to_string), ids.len());
-    let mut said = Vec::new();
-    if !errors.profiles.is_empty() {
-        let rows = errors.profiles.iter().map(|(id, kind)| format!("{id} ({kind})"));
-        let rows = listed(rows, errors.profiles.len());
-        said.push(format!("Sealed secrets of these profiles do not open: {rows}. Load them again."));
-    }
-    if !errors.grants.is_empty() {
-        said.push(format!("Tokens of these connections do not open: {}. Authorise them again.", ids(&errors.grants)));
-    }
-    if !errors.answers.is_empty() {
-        said.push(format!(
-            "A refresh of these connections was cut off, and its answer does not open: {}. Authorise them again.",
-            ids(&errors.answers)
-        ));
-    }
-    if !errors.inputs.is_empty() {
-        said.push(format!(
-            "Values given with these connections do not open: {}. Give them again.",
-            ids(&errors.inputs)
-        ));
-    }
-    if !errors.rejected.is_empty() {
-        let rows = errors.rejected.iter().map(|(id, name, why)| format!("{id} ({}: {why})", shown(name)));
-        let rows = listed(rows, errors.rejected.len());
-        said.push(format!("Providers turn down the client id or secret of these profiles: {rows}."));
-    }
-    said.join(" ")
-}
-
-/// Up to twenty of them, and how many more there are.
-fn listed(rows: impl Iterator<Item = String>, len: usize) -> String {
-    let mut rows: Vec<String> = rows.take(MOST_LISTED).collect();
-    let more = len.saturating_sub(MOST_LISTED);
-    if more > 0 {
-        rows.push(format!("and {more} more"));
-    }
-    rows.join(", ")
 }

@@ -14,6 +14,7 @@ use crate::{
     http::{
         body::{Json, path_id, path_text, query_flag},
         caller::Admitted,
+        condition::{expected, tag},
         problem::Failure,
         time::with_offset,
     },
@@ -30,6 +31,10 @@ fn wire(customer: &Customer) -> Value {
     })
 }
 
+fn answer(customer: &Customer) -> HttpResponse {
+    HttpResponse::Ok().insert_header(tag(customer.updated_at)).json(wire(customer))
+}
+
 /// The customer that the path names: an id, or `E` and an external id.
 pub(super) fn key(request: &HttpRequest) -> Result<Key, Failure> {
     let segment = path_text(request, "customer")?;
@@ -44,7 +49,7 @@ pub(super) async fn list(app: web::Data<App>, caller: Admitted, request: HttpReq
 }
 
 pub(super) async fn get(app: web::Data<App>, caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    Ok(HttpResponse::Ok().json(wire(&app.get_customer(&caller, &key(&request)?)?)))
+    Ok(answer(&app.get_customer(&caller, &key(&request)?)?))
 }
 
 pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) -> Result<HttpResponse, Failure> {
@@ -54,7 +59,7 @@ pub(super) async fn create(app: web::Data<App>, caller: Admitted, body: Json) ->
     let external_id = fields.may("external_id", Name::new);
     let draft = name.zip(email).map(|(name, notification_email)| Draft { name, notification_email, external_id });
     let draft = fields.faults.all(draft)?;
-    Ok(HttpResponse::Ok().json(wire(&app.create_customer(&caller, draft).await?)))
+    Ok(answer(&app.create_customer(&caller, draft).await?))
 }
 
 /// Changes what the body names; a `null` external id takes it away.
@@ -76,7 +81,7 @@ pub(super) async fn update(
         notification_email: email.unwrap_or_else(|| known.notification_email.clone()),
         external_id: if no_external_id { None } else { external_id.or_else(|| known.external_id.clone()) },
     };
-    Ok(HttpResponse::Ok().json(wire(&app.update_customer(&caller, key, change).await?)))
+    Ok(answer(&app.update_customer(&caller, key, expected(&request)?, change).await?))
 }
 
 pub(super) async fn delete(
@@ -84,7 +89,7 @@ pub(super) async fn delete(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    app.delete_customer(&caller, key(&request)?).await?;
+    app.delete_customer(&caller, key(&request)?, expected(&request)?).await?;
     Ok(success())
 }
 

@@ -12,6 +12,11 @@
 //!   reach of a credential; a connection out of its reach is 404, and missing from lists.
 //! - A connection takes `custom_oauth_profile_id` and `owner` beside the fields of the original; without a profile the
 //!   customer's own, or the only one of its provider, is taken, and with several the answer is 400 naming them.
+//! - `get_oauth_url` asks for `connections:write`, as it makes a link. `callback_url` is taken and nobody is called; a
+//!   `redirect_url` that the operator has not allowed is 400, since clients send one only when they are told to.
+//! - A runtime user connection takes profile, customer, variables and scopes from its parent; `external_id` may be left out.
+//! - `oauth_token_pair` may lack one of its tokens; a grant that came with both is refreshed at once, as nobody says how old
+//!   the access token is. Beside `shell_connection` it is 400, and so is anything else in it.
 //! - A connection that others were made from is not deleted, and connections are not made from each other in a circle.
 //! - Deleting a connection or a customer answers `{"success":true}`, in `result` for a customer.
 
@@ -81,6 +86,14 @@ pub fn routes() -> Routes {
             [(Method::GET, SEE, web::to(connections::list)), (Method::POST, CHANGE, web::to(connections::create))],
         )
         .at(
+            "/managed_users/{customer}/connections/runtime_user_connections",
+            [(Method::POST, CHANGE, web::to(connections::runtime_connection))],
+        )
+        .at(
+            "/managed_users/{customer}/connections/runtime_user_connections/{id}/get_oauth_url",
+            [(Method::GET, CHANGE, web::to(connections::oauth_url))],
+        )
+        .at(
             "/managed_users/{customer}/connections/{id}",
             [
                 (Method::PUT, CHANGE, web::to(connections::update)),
@@ -95,7 +108,13 @@ pub fn routes() -> Routes {
             "/connections",
             [(Method::GET, SEE, web::to(connections::list)), (Method::POST, CHANGE, web::to(connections::create))],
         )
-        // Ours, and before the one that would take the word for an id.
+        // These before the one that would take the word for an id.
+        .at("/connections/runtime_user_connections", [(Method::POST, CHANGE, web::to(connections::runtime_connection))])
+        .at(
+            "/connections/runtime_user_connections/{id}/get_oauth_url",
+            [(Method::GET, CHANGE, web::to(connections::oauth_url))],
+        )
+        // Ours.
         .at("/connections/import", [(Method::POST, CHANGE, web::to(super::admin::connect::import))])
         .at(
             "/connections/{id}",
@@ -129,6 +148,8 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
             more.insert("errors".to_owned(), by_field(std::slice::from_ref(&fault)));
             (StatusCode::BAD_REQUEST, fault_phrase(&fault))
         }
+        // None of the nouns that the original has a sentence for.
+        Kind::Domain(Error::InUse { what: Noun::Key, .. }) => (StatusCode::BAD_REQUEST, sentence(failure)),
         Kind::Domain(Error::InUse { what, by }) => (StatusCode::BAD_REQUEST, in_use(*what, by)),
         Kind::Domain(Error::Invalid(faults)) => {
             if faults.iter().any(|fault| !fault.path.is_empty()) {

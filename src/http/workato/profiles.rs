@@ -13,6 +13,7 @@ use crate::{
     },
     http::{
         body::{Json, path_id},
+        condition::{expected, tag},
         problem::Failure,
         time::with_offset,
     },
@@ -54,7 +55,7 @@ impl From<Profile> for Wire {
 }
 
 fn answer(profile: Profile) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"result": Wire::from(profile)}))
+    HttpResponse::Ok().insert_header(tag(profile.updated_at)).json(json!({"result": Wire::from(profile)}))
 }
 
 fn id(request: &HttpRequest) -> Result<i64, Failure> {
@@ -114,7 +115,7 @@ pub(super) async fn replace(
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Failure> {
-    Ok(answer(app.replace_profile(&caller, id(&request)?, draft(&body.0)?).await?))
+    Ok(answer(app.replace_profile(&caller, id(&request)?, &expected(&request)?, draft(&body.0)?).await?))
 }
 
 pub(super) async fn delete(
@@ -122,7 +123,7 @@ pub(super) async fn delete(
     caller: Limited,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    app.delete_profile(&caller, id(&request)?).await?;
+    app.delete_profile(&caller, id(&request)?, expected(&request)?).await?;
     Ok(success())
 }
 

@@ -1,4 +1,6 @@
 -- Grants, the refresh journal, and what stands around them.
+ALTER TABLE installation ADD COLUMN rotating_at INTEGER;
+ALTER TABLE installation ADD COLUMN restored_at INTEGER;
 ALTER TABLE api_tokens ADD COLUMN connections  TEXT;
 ALTER TABLE api_tokens ADD COLUMN owner        TEXT;
 ALTER TABLE sessions ADD COLUMN address TEXT;
@@ -10,6 +12,7 @@ ALTER TABLE profile_secrets ADD COLUMN expires_at INTEGER;
 ALTER TABLE connections ADD COLUMN account_id TEXT;
 ALTER TABLE connections ADD COLUMN account_label TEXT;
 ALTER TABLE connections ADD COLUMN scopes TEXT;
+CREATE INDEX connections_by_status ON connections (status, lost_at);
 ALTER TABLE client_applications ADD COLUMN connections TEXT;
 ALTER TABLE client_applications ADD COLUMN owner TEXT;
 
@@ -41,6 +44,9 @@ CREATE TABLE grants (
     handed_out_at      INTEGER
 ) STRICT;
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
+CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;
+CREATE INDEX grants_by_refresh_expiry ON grants (refresh_expires_at) WHERE refresh_expires_at IS NOT NULL;
 
 CREATE TABLE refreshes (
     connection_id INTEGER PRIMARY KEY CONSTRAINT refreshes_connection REFERENCES connections ON DELETE CASCADE,
@@ -53,6 +59,25 @@ CREATE TABLE refreshes (
     key_id        TEXT,
     answer        BLOB,
     CONSTRAINT refreshes_answer CHECK ((answer IS NULL) = (key_id IS NULL) AND (answer IS NULL) = (answered_at IS NULL))
+) STRICT;
+
+CREATE TABLE refresh_results (
+    connection_id INTEGER NOT NULL CONSTRAINT refresh_results_connection REFERENCES connections ON DELETE CASCADE,
+    seq           INTEGER NOT NULL,
+    at            INTEGER NOT NULL,
+    blame         TEXT    CONSTRAINT refresh_results_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    result        TEXT,
+    PRIMARY KEY (connection_id, seq),
+    CONSTRAINT refresh_results_either CHECK ((blame IS NULL) = (result IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refresh_days (
+    day             INTEGER PRIMARY KEY,
+    ok              INTEGER NOT NULL DEFAULT 0,
+    failed_app      INTEGER NOT NULL DEFAULT 0,
+    failed_grant    INTEGER NOT NULL DEFAULT 0,
+    failed_provider INTEGER NOT NULL DEFAULT 0,
+    failed_network  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE connect_links (
@@ -99,6 +124,10 @@ CREATE TABLE device_authorizations (
     expires_at       INTEGER NOT NULL,
     result           TEXT,
     settled_at       INTEGER,
+    blame            TEXT    CONSTRAINT device_authorizations_blame CHECK (blame IN ('app', 'grant', 'provider', 'network')),
+    user_code        TEXT    NOT NULL,
+    verification_uri TEXT    NOT NULL,
+    verification_uri_complete TEXT,
     CONSTRAINT device_authorizations_input CHECK ((input_sealed IS NULL) = (input_key_id IS NULL)),
     CONSTRAINT device_authorizations_code CHECK ((device_code IS NULL) = (key_id IS NULL) AND (device_code IS NULL) = (next_at IS NULL)),
     CONSTRAINT device_authorizations_ended CHECK ((result IS NULL) = (settled_at IS NULL) AND (result IS NULL) = (next_at IS NOT NULL))
@@ -132,6 +161,7 @@ CREATE TABLE events (
     detail        TEXT    NOT NULL CONSTRAINT events_detail CHECK (json_valid(detail))
 ) STRICT;
 CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_by_connection ON events (connection_id, id) WHERE connection_id IS NOT NULL;
 
 CREATE TABLE webhooks (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
