@@ -42,6 +42,17 @@ pub struct Report {
     pub unchanged: Vec<(String, String)>,
 }
 
+impl Report {
+    /// The list of what is `known` already, and the `same`.
+    fn list(&mut self, known: bool, same: bool) -> &mut Vec<(String, String)> {
+        match (known, same) {
+            (_, true) => &mut self.unchanged,
+            (true, false) => &mut self.updated,
+            (false, false) => &mut self.added,
+        }
+    }
+}
+
 /// How far a load is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -61,6 +72,13 @@ struct Step {
     same: bool,
 }
 
+impl Step {
+    /// Connector and OAuth provider.
+    fn key(&self) -> (String, String) {
+        (self.draft.provider.clone(), self.draft.name.to_string())
+    }
+}
+
 impl App {
     /// Loads a document. Every fault of it is listed (`google_gmail.Gmail-1.CLIENT_ID`) before anything is done.
     ///
@@ -76,7 +94,23 @@ impl App {
         self.load_parsed(caller, document, progress).await
     }
 
-    /// The same for a document that has been parsed already.
+    /// What a load of this document would do: the same checks, the same comparison, and nothing is written. No new secret is
+    /// hashed, so it takes little even where the load takes long.
+    pub async fn preview_load(&self, caller: &Caller, bytes: Bytes) -> Result<Report> {
+        caller.need(Scope::ProfilesWrite)?;
+        if bytes.len() > MOST_BYTES {
+            return Err(Error::TooLarge { limit: MOST_BYTES as u64 });
+        }
+        let _place = self.loads.try_acquire().map_err(|_| Error::unavailable(Outage::Uploads))?;
+        let drafts = self.drafts(document::parse_aside(bytes).await?).await?;
+        let mut report = Report::default();
+        for (step, _) in self.compare_all(drafts).await? {
+            report.list(step.known.is_some(), step.same).push(step.key());
+        }
+        Ok(report)
+    }
+
+    /// [`Self::load`] of a document that has been parsed already.
     pub async fn load_value(
         &self,
         caller: &Caller,
@@ -94,13 +128,7 @@ impl App {
         document: Value,
         progress: impl Fn(Progress) + Sync,
     ) -> Result<Report> {
-        let drafts = self
-            .db
-            .scan(move |read| {
-                let slugs = providers::slugs(read)?;
-                read_document(&document, |slug| slugs.contains(slug))
-            })
-            .await?;
+        let drafts = self.drafts(document).await?;
         for _ in 0..TRIES {
             let steps = self.plan(drafts.clone(), &progress).await?;
             let (caller, seal) = (caller.clone(), self.settings.secrets == super::SecretsMode::Sealed);
@@ -112,12 +140,27 @@ impl App {
         Err(Error::unavailable(Outage::Writer))
     }
 
+    async fn drafts(&self, document: Value) -> Result<Vec<Draft>> {
+        self.db
+            .scan(move |read| {
+                let slugs = providers::slugs(read)?;
+                read_document(&document, |slug| slugs.contains(slug))
+            })
+            .await
+    }
+
+    /// Enough to keep the workers busy, and far from what fills their queue by itself.
+    fn parallel(&self) -> usize {
+        (self.hasher.workers() * 2).min(MOST_PARALLEL)
+    }
+
+    /// Who is new at all, and whose secret is: that costs a look, or in `hashed` mode a hash, each.
+    async fn compare_all(&self, drafts: Vec<Draft>) -> Result<Vec<(Step, bool)>> {
+        stream::iter(drafts).map(|draft| self.compare(draft)).buffered(self.parallel()).try_collect().await
+    }
+
     async fn plan(&self, drafts: Vec<Draft>, progress: &(impl Fn(Progress) + Sync)) -> Result<Vec<Step>> {
-        // Enough to keep the workers busy, and far from what fills their queue by itself.
-        let parallel = (self.hasher.workers() * 2).min(MOST_PARALLEL);
-        // First who is new at all: that costs a look, or in `hashed` mode a hash, each.
-        let steps: Vec<(Step, bool)> =
-            stream::iter(drafts).map(|draft| self.compare(draft)).buffered(parallel).try_collect().await?;
+        let steps = self.compare_all(drafts).await?;
         let of = steps.iter().filter(|(_, new_secret)| *new_secret).count();
         let hashed = std::sync::atomic::AtomicUsize::new(0);
         progress(Progress { hashed: 0, of });
@@ -133,7 +176,7 @@ impl App {
                     Ok(step)
                 }
             })
-            .buffered(parallel)
+            .buffered(self.parallel())
             .try_collect()
             .await
     }
@@ -250,14 +293,11 @@ fn apply(tx: &store::Tx<'_>, caller: &Caller, steps: &[Step], seal: bool) -> Res
     }
     let mut report = Report::default();
     for step in steps {
-        let key = (step.draft.provider.clone(), step.draft.name.to_string());
-        if step.same {
-            report.unchanged.push(key);
-            continue;
-        }
         let id = step.known.as_ref().map(|(id, _)| *id);
-        profiles::save(tx, caller, id, &step.draft, step.hash.as_deref(), seal)?;
-        if id.is_some() { &mut report.updated } else { &mut report.added }.push(key);
+        if !step.same {
+            profiles::save(tx, caller, id, &step.draft, step.hash.as_deref(), seal)?;
+        }
+        report.list(id.is_some(), step.same).push(step.key());
     }
     let detail = json!({
         "added": report.added.len(), "updated": report.updated.len(), "unchanged": report.unchanged.len()

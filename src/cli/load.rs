@@ -21,6 +21,9 @@ pub(super) struct Load {
     /// Print a document with every connector there is, to be filled in.
     #[arg(long)]
     template: bool,
+    /// Only say what would be added and updated; change nothing.
+    #[arg(long, conflicts_with = "template")]
+    dry_run: bool,
 }
 
 pub(super) async fn run(context: &Context, client: &Client, command: Load) -> Result<(), Failed> {
@@ -28,8 +31,25 @@ pub(super) async fn run(context: &Context, client: &Client, command: Load) -> Re
         context.out.value(&client.get("/api/connector_template").await?);
         return Ok(());
     };
-    let report = send(client, read(&file)?).await?;
+    let report = send(client, read(&file)?, command.dry_run).await?;
     let count = |list: &str| report[list].as_array().map_or(0, Vec::len);
+    if command.dry_run {
+        let mut lines = vec![format!(
+            "would be loaded: {} added, {} updated, {} unchanged",
+            count("added"),
+            count("updated"),
+            report["unchanged"]
+        )];
+        for (list, sign) in [("added", '+'), ("updated", '~')] {
+            let text = |item: &Value, key: &str| visible(item[key].as_str().unwrap_or_default());
+            let items = report[list].as_array().map_or(&[][..], Vec::as_slice);
+            lines.extend(
+                items.iter().map(|item| format!("{sign} {} {}", text(item, "connector"), text(item, "provider"))),
+            );
+        }
+        context.out.done(&report, &lines.join("\n"));
+        return Ok(());
+    }
     let sentence = format!("{} added, {} updated, {} unchanged", count("added"), count("updated"), report["unchanged"]);
     context.out.done(&report, &sentence);
     Ok(())
@@ -52,18 +72,21 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, Failed> {
 }
 
 /// Sends the document, shows how far it is, and answers the report.
-async fn send(client: &Client, document: Vec<u8>) -> Result<Value, Failed> {
-    let request = client
-        .request("POST", "/api/load")?
-        .header("accept", "application/x-ndjson")
-        .header("content-type", "application/json")
-        .body(document);
+async fn send(client: &Client, document: Vec<u8>, dry_run: bool) -> Result<Value, Failed> {
+    let (path, form) =
+        if dry_run { ("/api/load?dry_run=true", "application/json") } else { ("/api/load", "application/x-ndjson") };
+    let request =
+        client.request("POST", path)?.header("accept", form).header("content-type", "application/json").body(document);
     let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
     let status = answer.status();
     if !status.is_success() {
         let body = answer.text().await.map_err(|error| unreachable(&error))?;
         let body = serde_json::from_str(&body).unwrap_or(Value::Null);
         return Err(faults(&body).unwrap_or_else(|| refusal(status.as_u16(), &body)));
+    }
+    if dry_run {
+        let report: Value = answer.json().await.map_err(|_| broken_off())?;
+        return Ok(report["result"].clone());
     }
     let bar = bar();
     let mut rest = Vec::new();

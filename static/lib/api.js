@@ -2,13 +2,26 @@
 
 import { language } from "./i18n.js";
 
-/** The server said no. `errors`: what is wrong, by field; `retryAfter`: in how many seconds to come back, or 0. */
+/**
+ * The server said no. `errors`: what is wrong, by field; `retryAfter`: in how many seconds to come back, or 0; `body`: the
+ * whole answer.
+ */
 export class Refusal extends Error {
   constructor(status, body, retryAfter) {
     super(typeof body?.message === "string" ? body.message : String(status));
     this.status = status;
+    this.body = body;
     this.errors = body?.errors ?? {};
     this.retryAfter = retryAfter;
+  }
+
+  /** The session is over. A role that is too small has the same status in one dialect, and says what it lacks. */
+  get ended() {
+    return this.status === 401 && !/\blacks\b/.test(this.message);
+  }
+
+  get forbidden() {
+    return this.status === 403 || (this.status === 401 && !this.ended);
   }
 }
 
@@ -27,10 +40,21 @@ export function onConnection(listener) {
   addEventListener("online", look);
 }
 
-function lost() {
+/** Says that the server does not answer, and looks for it from now on. */
+export function lost() {
   if (looking !== null) return;
   looking = setTimeout(look, LOOK_AGAIN);
   tell(true);
+}
+
+/** Looks whether the server is there. */
+export async function probe() {
+  if (looking !== null) return;
+  try {
+    await fetch("/livez", { cache: "no-store" });
+  } catch {
+    lost();
+  }
 }
 
 async function look() {
@@ -46,22 +70,56 @@ async function look() {
   }
 }
 
-/** Sends a request and answers the `result` in its JSON. Throws a Refusal, or Lost. */
-export async function call(method, path, body) {
+let comeBack = null;
+
+/**
+ * What to do when the session is over: `ask()` answers whether the same user has logged in again, and then the request
+ * that was refused is sent once more.
+ */
+export function onEnded(ask) {
+  comeBack = ask;
+}
+
+/**
+ * Sends a request and answers `{body, etag}`. Throws a Refusal, or Lost. `body`: what becomes JSON, or a FormData, a Blob
+ * or, with `type`, a text that goes as it is. `ifMatch`: only if it is still this version. `alone`: a session that is over
+ * is the caller's affair.
+ */
+export async function send(method, path, body, { ifMatch, type, alone = false, signal } = {}) {
   const headers = { Accept: "application/json", "Accept-Language": language() };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (ifMatch) headers["If-Match"] = ifMatch;
+  const asIs = type !== undefined || body instanceof FormData || body instanceof Blob;
+  if (type !== undefined) headers["Content-Type"] = type;
+  else if (body !== undefined && !asIs) headers["Content-Type"] = "application/json";
   let answer, value;
   try {
     answer = await fetch(path, {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body),
+      method, headers, signal, body: body === undefined || asIs ? body : JSON.stringify(body),
       cache: "no-store", credentials: "same-origin", redirect: "error",
     });
     const text = await answer.text();
     try { value = JSON.parse(text); } catch { value = null; }
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     lost();
     throw new Lost();
   }
-  if (!answer.ok) throw new Refusal(answer.status, value, Number(answer.headers.get("Retry-After")) || 0);
-  return value?.result;
+  if (answer.ok) return { body: value, etag: answer.headers.get("ETag") };
+  const refusal = new Refusal(answer.status, value, Number(answer.headers.get("Retry-After")) || 0);
+  if (refusal.ended && !alone && comeBack && (await comeBack())) {
+    return send(method, path, body, { ifMatch, type, alone: true, signal });
+  }
+  throw refusal;
+}
+
+/** Sends a request and answers the `result` in its JSON; the whole of it where it has none. Throws a Refusal, or Lost. */
+export async function call(method, path, body, options) {
+  const { body: value } = await send(method, path, body, options);
+  return value !== null && typeof value === "object" && "result" in value ? value.result : value;
+}
+
+/** A path with the parameters that have a value. */
+export function at(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return given.length > 0 ? `${path}?${new URLSearchParams(given)}` : path;
 }

@@ -1,25 +1,33 @@
-// Routes behind the #: `#/profiles?page=2` is {name: "profiles", rest: [], query: {page: "2"}}.
+// Routes behind the #: `#/profiles/7?q=acme` is {name: "profiles", rest: ["7"], query: {q: "acme"}}.
 
 /** The route in the address bar. */
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name = "", ...rest] = path.split("/").map(decoded);
-  return { name, rest, query: Object.fromEntries(new URLSearchParams(query)) };
+  return { name, rest: rest.filter((part) => part !== ""), query: Object.fromEntries(new URLSearchParams(query)) };
 }
 
 function decoded(text) {
   try { return decodeURIComponent(text); } catch { return text; }
 }
 
-/** Goes to a route; the back button comes back here. */
-export function go(route) {
-  if (location.hash === `#/${route}`) changed();
-  else location.hash = `#/${route}`;
+/** The address of a route, for a link: `to("profiles", id)`, `to("profiles", {q})`. */
+export function to(...parts) {
+  const query = typeof parts.at(-1) === "object" ? parts.pop() : {};
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const search = given.length > 0 ? `?${new URLSearchParams(given)}` : "";
+  return `#/${parts.map((part) => encodeURIComponent(part)).join("/")}${search}`;
 }
 
-/** Goes to a route and leaves no trace of this one: neither in the address bar nor behind the back button. */
-export function replace(route) {
-  history.replaceState(null, "", `/#/${route}`);
+/** Goes to the address of a route; the back button comes back here. */
+export function go(address) {
+  if (location.hash === address) changed();
+  else location.hash = address;
+}
+
+/** Goes to the address of a route and leaves no trace of this one: neither in the address bar nor behind the back button. */
+export function replace(address) {
+  history.replaceState(null, "", `/${address}`);
   changed();
 }
 

@@ -15,18 +15,16 @@ function living(link, entered, dead) {
     h("h1", {}, t("setup.title")),
     h("p", { class: "lead" }, t("setup.lead")),
     h("div", { class: "card" }, form({
+      guard: false,
       fields: [
         { name: "name", label: t("setup.name"), autocomplete: "username" },
-        { name: "email", label: t("setup.email"), type: "email", autocomplete: "email" },
-        {
-          name: "password", label: t("setup.password"), type: "password", autocomplete: "new-password",
-          hint: t("setup.password_hint"),
-        },
+        { name: "email", kind: "email", label: t("setup.email"), autocomplete: "email" },
+        { name: "password", kind: "password", label: t("setup.password"), autocomplete: "new-password", hint: t("setup.password_hint") },
       ],
       label: t("setup.submit"),
       submit: async (values) => {
         try {
-          entered(await call("POST", "/setup", { link, ...values }));
+          entered(await call("POST", "/setup", { link, ...values }, { alone: true }));
         } catch (error) {
           if (!(error instanceof Refusal && error.status === 401)) throw error;
           dead();

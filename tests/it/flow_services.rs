@@ -972,6 +972,67 @@ async fn a_load_tells_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_what_a_load_would_do_and_does_nothing() {
+    for mode in ["sealed", "hashed"] {
+        let server = Server::with(&["--secrets", mode]).await;
+        let admin = server.caller(&["profiles:read", "profiles:write"]);
+        let path = "/api/load?dry_run=true";
+        let mut document = json!({"jira": {
+            "J-1": {"CLIENT_ID": "one", "CLIENT_SECRET": "PLANTED_1"},
+            "J-2": {"CLIENT_ID": "two", "CLIENT_SECRET": "PLANTED_2", "SITE": "a"},
+        }});
+        let told = admin.post(path, &document).await.expect(200);
+        let entry = |provider: &str| json!({"connector": "jira", "provider": provider});
+        let added = [entry("J-1"), entry("J-2")];
+        assert_eq!(told, json!({"result": {"added": added, "updated": [], "unchanged": 0, "dry_run": true}}));
+        let profiles = || async { admin.get("/api/custom_oauth_profiles").await.expect(200)["result"].clone() };
+        assert_eq!(profiles().await, json!([]));
+        admin.post("/api/load", &document).await.expect(200);
+        let before = profiles().await;
+
+        // Each kind of difference, and what is the same; told again as often as it is asked.
+        document["jira"]["J-1"]["CLIENT_SECRET"] = "PLANTED_other".into();
+        document["jira"]["J-3"] = json!({"CLIENT_ID": "three", "CLIENT_SECRET": "PLANTED_3"});
+        for _ in 0..2 {
+            let told = admin.post(path, &document).await.expect(200);
+            let (added, updated) = ([entry("J-3")], [entry("J-1")]);
+            assert_eq!(told["result"], json!({"added": added, "updated": updated, "unchanged": 1, "dry_run": true}));
+            assert_eq!(profiles().await, before);
+        }
+        document["jira"]["J-1"] = json!({"CLIENT_ID": "another", "CLIENT_SECRET": "PLANTED_1"});
+        document["jira"]["J-2"]["SITE"] = "b".into();
+        let told = admin.post(path, &document).await.expect(200);
+        assert_eq!(told["result"]["updated"], json!([entry("J-1"), entry("J-2")]));
+
+        // The same checks as a load has.
+        let refused = admin.post(path, &json!({"gmail": {}, "jira": {"a": {"CLIENT_ID": 7}}})).await;
+        let load = admin.post("/api/load", &json!({"gmail": {}, "jira": {"a": {"CLIENT_ID": 7}}})).await;
+        assert_eq!(refused.expect(400), load.expect(400));
+        let reader = server.caller(&["profiles:read"]);
+        assert_eq!(reader.post(path, &document).await.status, 401);
+        assert_eq!(profiles().await, before);
+    }
+}
+
+#[test]
+fn a_dry_run_from_the_command_line_lists_each_profile() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let document = json!({"jira": {"J-1": {"CLIENT_ID": "one", "CLIENT_SECRET": "PLANTED_1"}}}).to_string();
+    let file = dir.path().join("connectors.json");
+    std::fs::write(&file, document).unwrap();
+    let run = |args: &[&str]| {
+        let output = crate::support::cli(&data, &[args, &[file.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["load", "--dry-run"]), "would be loaded: 1 added, 0 updated, 0 unchanged\n+ jira J-1\n");
+    let told: Value = serde_json::from_str(&run(&["--json", "load", "--dry-run"])).unwrap();
+    assert_eq!(told["added"], json!([{"connector": "jira", "provider": "J-1"}]));
+    assert_eq!(run(&["load"]), "1 added, 0 updated, 0 unchanged\n");
+}
+
+#[tokio::test]
 async fn the_template_lists_every_connector_and_is_refused_as_it_is() {
     let server = Server::start().await;
     let admin = server.admin();

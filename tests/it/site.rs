@@ -1,6 +1,9 @@
 //! Sessions, the setup link, and the files of the admin page, over HTTP.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
@@ -293,10 +296,15 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
     }
 }
 
-/// A table of the page's words: `export default {…};` around plain JSON.
+/// A table of the page's words: `export default {…};` around plain JSON, by view; here `view.word`.
 fn words(text: &str) -> BTreeMap<String, String> {
     let json = text.trim().strip_prefix("export default ").and_then(|text| text.strip_suffix(';'));
-    serde_json::from_str(json.expect("plain JSON inside")).unwrap()
+    let views: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(json.expect("plain JSON inside")).unwrap();
+    let words = |(view, words): (String, BTreeMap<String, String>)| {
+        words.into_iter().map(move |(word, text)| (format!("{view}.{word}"), text))
+    };
+    views.into_iter().flat_map(words).collect()
 }
 
 #[test]
@@ -314,24 +322,36 @@ fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
         assert_eq!(gaps(text), gaps(&ja[key]), "{key}");
         assert!(!text.trim().is_empty() && !ja[key].trim().is_empty(), "{key}");
     }
-    let sources = [
-        include_str!("../../static/main.js"),
-        include_str!("../../static/lib/form.js"),
-        include_str!("../../static/lib/i18n.js"),
-        include_str!("../../static/views/login.js"),
-        include_str!("../../static/views/setup.js"),
-        include_str!("../../static/views/profiles.js"),
-    ]
-    .concat();
-    let quoted = regex_lite::Regex::new(r#""([a-z_]+(?:\.[a-z_]+)?)""#).unwrap();
+    let sources = scripts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("static"));
+    let quoted = regex_lite::Regex::new(r#""([a-z_]+(?:\.[a-z_0-9]+)?)""#).unwrap();
     let used: BTreeSet<&str> = quoted.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
-    // The titles of a table's columns are put together from the column's name: `profiles.` and `client_id`.
-    let column = |key: &str| key.strip_prefix("profiles.").is_some_and(|column| used.contains(column));
+    // A word for a value of the API is put together: `state.${value}` uses all that begin with `state.`.
+    let put_together = regex_lite::Regex::new(r"`([a-z_]+\.[a-z_0-9]*)\$\{").unwrap();
+    let begun: BTreeSet<&str> =
+        put_together.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
     for key in en.keys() {
-        assert!(used.contains(key.as_str()) || column(key), "{key} is not used");
+        let put_together = begun.iter().any(|start| key.starts_with(start));
+        assert!(used.contains(key.as_str()) || put_together, "{key} is not used");
+    }
+    for start in begun {
+        assert!(en.keys().any(|key| key.starts_with(start)), "nothing begins with {start}");
     }
     let families: BTreeSet<&str> = en.keys().filter_map(|key| key.split_once('.')).map(|(family, _)| family).collect();
     for key in used.iter().filter(|key| key.split_once('.').is_some_and(|(family, _)| families.contains(family))) {
         assert!(en.contains_key(*key), "{key} is in no table");
     }
+}
+
+/// The page's scripts in one text, its words left out.
+fn scripts(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("lang") {
+            all += &scripts(&path);
+        } else if path.extension().is_some_and(|kind| kind == "js") {
+            all += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    all
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     domain::Result as Done,
     http::{
-        body::{self, is_json},
+        body::{self, is_json, query_flag},
         caller::Admitted,
         problem::{Failure, Kind, sentence},
     },
@@ -37,7 +37,8 @@ enum Line {
 }
 
 /// Loads a document. With `Accept: application/x-ndjson` the answer is a line for each step, `{"progress":{"hashed","of"}}`,
-/// and a last one, `{"result":…}` or `{"failed":{"message"}}`; faults of the document are 400 either way.
+/// and a last one, `{"result":…}` or `{"failed":{"message"}}`; faults of the document are 400 either way. `?dry_run=true`: only
+/// says what it would do, in one answer.
 pub(super) async fn load(
     app: web::Data<App>,
     caller: Admitted,
@@ -48,6 +49,11 @@ pub(super) async fn load(
     let bytes = body::read(&mut payload, MOST_BYTES).await?;
     if !is_json(&request) {
         return Err(Kind::MediaType("application/json").into());
+    }
+    if query_flag(&request, "dry_run") {
+        let mut told = wire(&app.preview_load(&caller, bytes).await?);
+        told["dry_run"] = true.into();
+        return Ok(result(told));
     }
     let lines = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/x-ndjson");
     if !lines {

@@ -69,7 +69,7 @@ impl Browser {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             "goog:chromeOptions": {"binary": chromium, "args": [
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--headless", "--window-size=1280,800", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 format!("--user-data-dir={}", browser.profile.path().display()),
             ]},
@@ -118,6 +118,35 @@ impl Browser {
         self.ask("execute/sync", &json!({"script": script, "args": []})).await
     }
 
+    /// What a script in the page answers to the callback that is its only argument.
+    async fn run_and_wait(&self, script: &str) -> Value {
+        self.ask("execute/async", &json!({"script": script, "args": []})).await
+    }
+
+    /// What axe-core finds on the page against WCAG 2.2, levels A and AA: a line for each fault. Nothing where it is not
+    /// installed, unless `GRANTRY_TESTS_NEED_BROWSER=1` makes that a failure.
+    pub async fn barriers(&self) -> Vec<String> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/node_modules/axe-core/axe.min.js");
+        let Ok(axe) = std::fs::read_to_string(&file) else {
+            let why = "axe-core is not in tests/axe/node_modules (tests/run installs it)";
+            assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{why}");
+            let _ = std::io::stderr().write_all(format!("\nSKIPPED a look for barriers: {why}\n").as_bytes());
+            return Vec::new();
+        };
+        if self.run("return typeof axe").await != "object" {
+            self.run(&axe).await;
+        }
+        let found = self
+            .run_and_wait(
+                "const done = arguments[0];
+                axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }).then(
+                    ({ violations }) => done(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`))),
+                    (error) => done([String(error)]));",
+            )
+            .await;
+        found.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    }
+
     /// The element of a CSS selector, once it is there.
     async fn element(&self, selector: &str) -> String {
         let begun = Instant::now();
@@ -131,17 +160,55 @@ impl Browser {
         }
     }
 
+    /// Does something with an element: with the one that takes its place, should the page draw it again meanwhile.
+    async fn with(&self, selector: &str, action: &str, body: &Value) {
+        let begun = Instant::now();
+        loop {
+            let element = self.element(selector).await;
+            let path = format!("session/{}/element/{element}/{action}", self.session);
+            match self.try_command("POST", &path, body).await {
+                Ok(_) => return,
+                Err(error) if error["error"] == "stale element reference" => self.pause(begun, selector).await,
+                Err(error) => panic!("{action} {selector}: {error}"),
+            }
+        }
+    }
+
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.ask(&format!("element/{element}/clear"), &json!({})).await;
-        self.ask(&format!("element/{element}/value"), &json!({"text": text})).await;
+        self.with(selector, "clear", &json!({})).await;
+        self.with(selector, "value", &json!({"text": text})).await;
+    }
+
+    /// Presses keys, wherever the focus is: text, or the code points of WebDriver §17.4.2.
+    pub async fn press(&self, keys: &str) {
+        let actions: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|action| json!({"type": action, "value": key.to_string()})))
+            .collect();
+        self.ask("actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})).await;
+    }
+
+    /// Chooses from a list of choices.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        self.element(selector).await;
+        let chosen = self
+            .run(&format!(
+                "const select = document.querySelector({});
+                select.value = {};
+                select.dispatchEvent(new Event('input', {{ bubbles: true }}));
+                select.dispatchEvent(new Event('change', {{ bubbles: true }}));
+                return select.value;",
+                json!(selector),
+                json!(value)
+            ))
+            .await;
+        assert_eq!(chosen, value, "{selector}");
     }
 
     /// Clicks on something.
     pub async fn click(&self, selector: &str) {
-        let element = self.element(selector).await;
-        self.ask(&format!("element/{element}/click"), &json!({})).await;
+        self.with(selector, "click", &json!({})).await;
     }
 
     /// The text on the page, as a reader sees it.

@@ -1,43 +1,14 @@
-//! The admin page in a real browser.
+//! Coming in and going out, and what every list does.
 
 use serde_json::json;
 
+use super::{PASSWORD, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, profile_body};
-
-const PASSWORD: &str = "PLANTED correct horse battery";
 
 fn setup_link(server: &Server) -> String {
     let printed = server.printed();
     let link = printed.lines().map(str::trim).find(|line| line.contains("/#/setup/"));
     link.expect("a setup link beside the table of the start").to_owned()
-}
-
-/// Nothing on the console but these: a browser writes down each refused request by itself.
-async fn assert_calm(browser: &Browser, server: &Server, expected: &[&str]) {
-    let mut expected = expected.to_vec();
-    for line in browser.console().await {
-        match expected.iter().position(|part| line.contains(part)) {
-            Some(at) => drop(expected.remove(at)),
-            None => panic!("the console says: {line}"),
-        }
-    }
-    assert!(expected.is_empty(), "the console does not say {expected:?}");
-    for url in browser.requested().await {
-        // A browser begins with a page of its own, which no wire carries.
-        let inside = ["data:", "chrome:", "chrome-untrusted:"].iter().any(|scheme| url.starts_with(scheme));
-        let own = inside || url.starts_with(&format!("{}/", server.url));
-        assert!(own, "a request to another host: {url}");
-    }
-}
-
-/// The view needs no sideways scrolling, from a phone to a wall.
-async fn assert_fits(browser: &Browser) {
-    for width in [360, 768, 1280, 2560] {
-        browser.shape(width, "light").await;
-        let wide =
-            browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
-        assert_eq!(wide, 0, "the page is wider than {width} px");
-    }
 }
 
 #[tokio::test]
@@ -54,34 +25,38 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.fill("[name=password]", "short").await;
     browser.click("button.main").await;
     // What is wrong stands beside the field that it is wrong with, and the first of them has the focus.
-    browser.until("document.querySelector('#fault-email').textContent === 'This is no e-mail address.'").await;
-    browser.until("document.querySelector('#fault-password').textContent.startsWith('At least 12')").await;
+    browser.until("document.querySelector('[data-fault=email]').textContent === 'This is no e-mail address.'").await;
+    browser.until("document.querySelector('[data-fault=password]').textContent.startsWith('At least 12')").await;
     browser.until("document.activeElement.name === 'email'").await;
-    browser.until("document.querySelector('#fault-name').textContent === ''").await;
+    browser.until("document.querySelector('[data-fault=name]').textContent === ''").await;
     browser.picture("setup-faults").await;
     assert_fits(&browser).await;
     browser.fill("[name=email]", "ann@example.com").await;
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("button.main").await;
-    browser.see("No profiles yet").await;
+    browser.see("First steps").await;
     browser.see("Ann <b>Example</b>").await;
-    assert_eq!(browser.url().await, format!("{}/#/profiles", server.url), "the link leaves the address bar");
+    assert_eq!(browser.url().await, format!("{}/#/overview", server.url), "the link leaves the address bar");
+    browser.picture("overview-empty").await;
+    assert_fits(&browser).await;
+    browser.click("nav a[href='#/profiles']").await;
+    browser.see("No profiles yet").await;
     browser.picture("profiles-empty").await;
     assert_fits(&browser).await;
 
     let admin = server.admin();
     admin.post("/api/custom_oauth_profiles", &profile_body("Acme HubSpot", "hubspot")).await.expect(200);
-    browser.click("[data-again]").await;
+    // Nobody has to ask for it: the server says that something is new.
     browser.see("Acme HubSpot").await;
     assert_calm(&browser, &server, &["/setup - Failed to load resource: the server responded with a status of 400"])
         .await;
 
-    browser.click(".who button.small").await;
-    browser.see("Log in").await;
+    browser.click("[data-logout]").await;
+    browser.see("Nobody can log in yet").await;
     assert!(!browser.text().await.contains("Acme HubSpot"));
     browser.picture("login").await;
     // The cookie is gone, and the page asks for nothing that needs one.
-    browser.open_url(&format!("{}/#/profiles?page=1", server.url)).await;
+    browser.open_url(&format!("{}/#/profiles?q=acme", server.url)).await;
     browser.see("Log in").await;
     browser.fill("[name=name]", "ann <B>EXAMPLE</b>").await;
     browser.fill("[name=password]", "PLANTED something else").await;
@@ -92,12 +67,12 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("button.main").await;
     browser.see("Acme HubSpot").await;
-    assert!(browser.url().await.ends_with("/#/profiles?page=1"), "the route is kept over a login");
+    assert!(browser.url().await.ends_with("/#/profiles?q=acme"), "the route is kept over a login");
     assert_calm(&browser, &server, &["/session - Failed to load resource: the server responded with a status of 401"])
         .await;
 
     browser.click("[data-language=ja]").await;
-    browser.see("プロファイル").await;
+    browser.see("プロファイルを追加").await;
     assert_eq!(browser.run("return document.documentElement.lang").await, "ja");
     browser.run("location.reload()").await;
     browser.see("ログアウト").await;
@@ -123,17 +98,6 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     assert_eq!(admin.get("/api/users").await.expect(200)["result"].as_array().unwrap().len(), 1);
 }
 
-/// A page that shows a logged-in user's profiles.
-async fn logged_in(browser: &Browser, server: &Server) {
-    let draft = json!({"name": "ann", "email": "ann@example.com", "role": "admin", "password": PASSWORD});
-    server.admin().post("/api/users", &draft).await.expect(200);
-    browser.open_url(&format!("{}/", server.url)).await;
-    browser.fill("[name=name]", "ann").await;
-    // By the keyboard alone: U+E007 is the Enter key (WebDriver §17.4.2).
-    browser.fill("[name=password]", &format!("{PASSWORD}\u{e007}")).await;
-    browser.see("Profiles").await;
-}
-
 #[tokio::test]
 async fn hostile_names_are_shown_as_text_and_the_page_holds_them_at_any_width() {
     let Some(browser) = Browser::start("hostile names in the admin page").await else { return };
@@ -152,11 +116,15 @@ async fn hostile_names_are_shown_as_text_and_the_page_holds_them_at_any_width() 
     }
     admin.post("/api/custom_oauth_profiles", &profile_body(&"W".repeat(10_000), "hubspot")).await.expect(400);
     logged_in(&browser, &server).await;
+    open(&browser, &server, "profiles").await;
     browser.until("document.querySelectorAll('tbody tr').length === 5").await;
-    let shown =
-        browser.run("return [...document.querySelectorAll('tbody th bdi')].map((name) => name.textContent)").await;
+    let shown = browser
+        .run("return [...document.querySelectorAll('tbody th a bdi')].map((name) => name.textContent).sort()")
+        .await;
     // What turns the direction of writing is written out, so that no name looks like another.
-    assert_eq!(shown, json!(names.map(|name| name.replace('\u{202e}', "\\u{202e}"))));
+    let mut expected = names.map(|name| name.replace('\u{202e}', "\\u{202e}"));
+    expected.sort_unstable();
+    assert_eq!(shown, json!(expected));
     assert_eq!(browser.run("return document.querySelectorAll('main img, main script').length").await, 0);
     assert_eq!(browser.run("return document.title").await, "Profiles · Grantry");
     browser.picture("profiles-hostile").await;
@@ -171,49 +139,70 @@ async fn pages_the_back_button_an_ended_session_and_a_lost_server_keep_the_reade
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut server = Server::with(&["--listen", &format!("127.0.0.1:{port}")]).await;
     let admin = server.admin();
-    for number in 1..=51 {
-        let name = format!("Profile number {number:02}");
+    for number in 1..=101 {
+        let name = format!("Profile number {number:03}");
         admin.post("/api/custom_oauth_profiles", &profile_body(&name, "hubspot")).await.expect(200);
     }
     logged_in(&browser, &server).await;
-    browser.see("Profile number 25").await;
+    open(&browser, &server, "profiles").await;
+    browser.see("101 entries in all").await;
+    browser.until("document.querySelectorAll('tbody tr').length === 50").await;
     browser.picture("profiles-filled").await;
     assert_fits(&browser).await;
-    browser.run("document.querySelector('.pages a').click()").await;
-    browser.see("Profile number 26").await;
-    browser.see("Page 2").await;
+    // Pages: each has an address, and the way back is the browser's, or a link.
+    let first = browser.run("return document.querySelector('tbody th a').textContent").await;
+    browser.click("[data-next]").await;
+    browser
+        .until(
+            "location.hash.includes('after=') && document.querySelector('.pages a').textContent.includes('Previous')",
+        )
+        .await;
+    let second = browser.url().await;
+    browser.click("[data-next]").await;
+    browser.until("document.querySelectorAll('tbody tr').length === 1").await;
     browser.back().await;
-    browser.see("Profile number 01").await;
-    browser.open_url(&format!("{}/#/profiles?page=3", server.url)).await;
-    browser.see("Profile number 51").await;
-    assert_eq!(browser.run("return document.querySelectorAll('.pages a').length").await, 1, "there is no page 4");
-    browser.open_url(&format!("{}/#/profiles?page=4", server.url)).await;
-    browser.see("There is nothing on page 4").await;
-    browser.open_url(&format!("{}/#/profiles?page=2", server.url)).await;
-    browser.see("Profile number 26").await;
-    browser.open_url(&format!("{}/#/no/such", server.url)).await;
+    browser.until("document.querySelectorAll('tbody tr').length === 50").await;
+    assert_eq!(browser.url().await, second);
+    browser.back().await;
+    browser.until(&format!("document.querySelector('tbody th a').textContent === {first}")).await;
+    browser.open_url(&second).await;
+    browser.until(&format!("document.querySelector('tbody th a').textContent !== {first}")).await;
+
+    // What is sought stands in the address; each letter is no step back.
+    open(&browser, &server, "profiles").await;
+    browser.fill("[type=search]", "number 077").await;
+    browser.until("document.querySelectorAll('tbody tr').length === 1").await;
+    assert!(browser.url().await.ends_with("/#/profiles?q=number+077"), "{}", browser.url().await);
+    browser.until("document.activeElement.type === 'search'").await;
+    browser.fill("[type=search]", "nothing like it").await;
+    browser.see("Nothing fits").await;
+    assert_fits(&browser).await;
+    open(&browser, &server, "profiles?q=number+077").await;
+    browser.see("Profile number 077").await;
+    open(&browser, &server, "no/such").await;
     browser.see("There is no such page").await;
     browser.back().await;
-    browser.see("Profile number 26").await;
+    browser.see("Profile number 077").await;
     assert_calm(&browser, &server, &[]).await;
 
-    // A new password ends the session.
+    // A new password ends the session: it is asked for over the view, which stays where it was.
     let users = admin.get("/api/users").await.expect(200);
     let path = format!("/api/users/{}", users["result"][0]["id"]);
     admin.put(&path, &json!({"password": PASSWORD})).await.expect(200);
-    browser.click("[data-again]").await;
+    browser.run("location.hash = '#/profiles?q=number+078'").await;
     browser.see("Your session has ended").await;
-    assert!(browser.url().await.ends_with("/#/profiles?page=2"));
-    browser.fill("[name=name]", "ann").await;
-    browser.fill("[name=password]", PASSWORD).await;
-    browser.click("button.main").await;
-    browser.see("Profile number 26").await;
+    browser.picture("ended").await;
+    assert_fits(&browser).await;
+    browser.fill("dialog [name=password]", PASSWORD).await;
+    browser.click("dialog button.main").await;
+    browser.see("Profile number 078").await;
+    browser.until("document.querySelector('dialog') === null").await;
 
     server.kill();
-    browser.click("[data-again]").await;
+    browser.run("location.hash = '#/profiles?q=number+079'").await;
     browser.see("The server does not answer").await;
     browser.picture("lost").await;
     server.kill_and_restart().await;
-    browser.see("Profile number 26").await;
+    browser.see("Profile number 079").await;
     browser.until("document.querySelector('.notices').textContent === ''").await;
 }

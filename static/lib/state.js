@@ -1,0 +1,32 @@
+// The state of a connection, in one word, in a sentence, and what to do about it.
+
+import { t, word } from "./i18n.js";
+import { badge } from "./parts.js";
+
+/** The states that a list can be searched for, worst first. */
+export const STATES = ["wrong", "lost", "app", "uncertain", "provider", "network", "never", "ok"];
+
+const TONES = { ok: "good", lost: "bad", app: "bad", uncertain: "warn", provider: "warn", network: "warn", never: "" };
+
+/** The state of a connection, in a list or alone. */
+export function stateOf(item) {
+  const grant = item.grant ?? item;
+  if (item.authorization_status === "failed" || item.connection_lost_at) return "lost";
+  if (!item.authorization_status) return "never";
+  const blame = grant.blame;
+  if (blame === "app") return "app";
+  if (grant.uncertain_since) return "uncertain";
+  if (blame === "provider" || blame === "network") return blame;
+  return "ok";
+}
+
+/** The same as a badge. */
+export function stateBadge(item) {
+  const state = stateOf(item);
+  return badge(t(`state.${state}`), TONES[state]);
+}
+
+/** What a provider's error code, or a word of ours for a failure, means. */
+export function reason(code) {
+  return word(`reason.${code}`, code);
+}

@@ -1,0 +1,190 @@
+// One connection: whose it is, whether it works, what happened, and what can be done.
+
+import { at, call } from "../lib/api.js";
+import { ask, confirm } from "../lib/dialog.js";
+import { h, name, plain } from "../lib/dom.js";
+import { number, t, time, word } from "../lib/i18n.js";
+import { table } from "../lib/list.js";
+import { action, ago, badge, block, card, facts, head, icon, say } from "../lib/parts.js";
+import { go, to } from "../lib/router.js";
+import { mayWrite } from "../lib/session.js";
+import { reason, stateBadge, stateOf } from "../lib/state.js";
+
+export async function connection({ id }) {
+  const path = `/api/connections/${encodeURIComponent(id)}`;
+  const load = () => call("GET", path);
+  const first = await load();
+  const profile = first.custom_oauth_profile_id
+    ? await call("GET", `/api/custom_oauth_profiles/${first.custom_oauth_profile_id}`).catch(() => null) : null;
+  const events = history(path);
+  return h("main", {}, block({
+    nouns: ["connections"], first, load,
+    draw: (now, again) => draw({ connection: now, profile, path, events, again: () => Promise.all([again(), events.again()]) }),
+  }));
+}
+
+function draw({ connection, profile, path, events, again }) {
+  const may = mayWrite();
+  const grant = connection.grant;
+  const revoked = connection.revocations ?? [];
+  return [
+    head(name(connection.name), [connection.provider, " · ", t("connections.number", { id: String(connection.id) })], may && [
+      grant?.refreshable && action(t("connections.refresh"), async () => {
+        try {
+          // It answers what it knows then, whether the provider gave a new token or not.
+          const { last_refresh: last } = (await call("POST", `${path}/refresh`)).grant;
+          if (last.ok) say(t("connections.refreshed"));
+          else say([t("connections.not_renewed"), " ", reason(last.result)], "bad");
+        } finally {
+          await again();
+        }
+      }, { "data-refresh": true, "data-key": "refresh" }),
+      h("a", { class: "button", href: to("connect", { connection_id: connection.id }) }, icon("connections"), t(grant ? "connections.reconnect" : "connections.connect")),
+      h("button", { type: "button", "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
+      grant && h("button", { type: "button", class: "danger", "data-disconnect": true, "data-key": "disconnect", onclick: () => disconnect({ connection, path, again }) }, t("connections.disconnect")),
+      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ connection, path }) }, t("connections.delete")),
+    ], { href: to("connections"), label: t("connections.title") }),
+    verdict(connection),
+    h("div", { class: "columns-2" },
+      h("div", { class: "stack" },
+        card(t("connections.account_title"), facts([
+          [t("connections.account"), connection.account ? [name(connection.account.label ?? connection.account.id), connection.account.label && h("small", {}, name(connection.account.id))] : t("connections.no_account")],
+          [t("connections.owner"), connection.owner && name(connection.owner)],
+          [t("connections.profile_id"), connection.custom_oauth_profile_id && h("a", { href: to("profiles", connection.custom_oauth_profile_id) }, profile ? name(profile.name) : t("profiles.number", { id: String(connection.custom_oauth_profile_id) }))],
+          [t("connections.customer_id"), connection.customer_id && String(connection.customer_id)],
+          [t("connections.external_id"), connection.external_id && name(connection.external_id)],
+          [t("connections.scopes"), scopes(connection)],
+          [t("connections.created"), ago(connection.created_at)],
+        ])),
+        grant && card(t("connections.grant"), facts([
+          [t("connections.grant_type"), word(`grant.${grant.type}`, grant.type)],
+          [t("connections.granted"), ago(grant.granted_at)],
+          [t("connections.token_expires"), grant.expires_at ? ago(grant.expires_at) : t("connections.token_no_expiry")],
+          [t("connections.last_refresh"), grant.last_refresh?.at ? [ago(grant.last_refresh.at), " ", badge(reason(grant.last_refresh.result), grant.last_refresh.ok ? "good" : "bad")] : t("connections.not_refreshed")],
+          [t("connections.next_refresh"), grant.refreshable ? ago(grant.next_refresh_at) ?? "–" : t("connections.not_refreshable")],
+          [t("connections.refresh_expires"), ago(grant.refresh_token_expires_at)],
+          grant.failures > 0 && [t("connections.failures"), number(grant.failures)],
+          grant.clock_skew_ms !== null && Math.abs(grant.clock_skew_ms) > 5000 && [t("connections.skew"), t("connections.skew_text", { n: Math.round(grant.clock_skew_ms / 1000) })],
+        ])),
+      ),
+      h("div", { class: "stack" },
+        card(t("connections.history"), events),
+        handOuts(connection.hand_outs),
+        revoked.length > 0 && card(t("connections.revocations"), h("ul", { class: "plain-list" }, revoked.map((one) => h("li", {},
+          word(`connections.token_${one.token}`, one.token), " ", badge(one.settled_at ? reason(one.result) : t("connections.revoking", { n: one.attempts }), one.settled_at && one.result === "revoked" ? "good" : "warn"), " ", ago(one.settled_at))))),
+      )),
+  ];
+}
+
+/** In a sentence what the matter is, and what to do. */
+function verdict(connection) {
+  const state = stateOf(connection);
+  const grant = connection.grant;
+  const code = grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
+  const words = state === "lost" ? connection.connection_lost_reason : code;
+  const since = { lost: connection.connection_lost_at, uncertain: grant?.uncertain_since }[state];
+  const tone = state === "ok" ? "good" : state === "never" ? "" : state === "lost" || state === "app" ? "bad" : "warn";
+  return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
+    h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
+    h("p", {}, t(`state.${state}_text`)),
+    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
+    mayWrite() && todo(state, connection),
+  );
+}
+
+function todo(state, connection) {
+  const reconnect = () => h("a", { class: "button small", href: to("connect", { connection_id: connection.id }) }, t(state === "never" ? "connections.connect" : "connections.reconnect"));
+  const mend = () => connection.custom_oauth_profile_id && h("a", { class: "button small", href: to("profiles", connection.custom_oauth_profile_id) }, t("connections.to_profile"));
+  const doing = { lost: reconnect, never: reconnect, uncertain: reconnect, app: mend }[state];
+  return doing && h("div", { class: "actions" }, doing());
+}
+
+function scopes(connection) {
+  const granted = connection.grant?.scope?.split(/[\s,]+/) ?? connection.scopes ?? [];
+  return granted.length > 0 ? h("span", { class: "badges" }, granted.filter(Boolean).map((scope) => h("code", { class: "badge" }, plain(scope)))) : null;
+}
+
+function handOuts(all) {
+  return card(t("connections.hand_outs"),
+    h("p", { class: "faint" }, all.count === 0 ? t("connections.no_hand_outs") : [t("connections.hand_outs_text", { n: all.count }), " ", ago(all.last_at)]),
+    all.by.length > 0 && h("details", {}, h("summary", {}, t("connections.hand_outs_by")), table({
+      title: t("connections.hand_outs"), plain: true, items: all.by,
+      columns: [
+        { title: t("connections.actor"), head: true, cell: (item) => name(item.actor) },
+        { title: t("connections.hour"), cell: (item) => h("time", { datetime: item.hour }, time(item.hour)) },
+        { title: t("connections.count"), kind: "number", cell: (item) => number(item.count) },
+      ],
+    })),
+  );
+}
+
+/** What happened, the latest first; older things on demand. */
+function history(path) {
+  const older = [];
+  let next = null;
+  const element = block({
+    nouns: ["connections"], lines: 4,
+    load: () => call("GET", at(`${path}/history`, { limit: 15 })),
+    draw: (page) => {
+      if (older.length === 0) next = page.next;
+      const items = [...page.items, ...older];
+      if (items.length === 0) return h("p", { class: "faint" }, t("connections.no_history"));
+      const list = h("ol", { class: "plain-list history" }, items.map(line));
+      return [list, next && action(t("connections.older"), async () => {
+        const more = await call("GET", at(`${path}/history`, { limit: 30, before: next }));
+        older.push(...more.items);
+        next = more.next;
+        list.append(...more.items.map(line));
+        if (!next) element.querySelector("[data-older]")?.remove();
+      }, { class: "small", "data-older": true })];
+    },
+  });
+  return element;
+}
+
+function line(item) {
+  const { kind, ok, result, blame, detail } = item;
+  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && reason(detail.reason)];
+  return h("li", {},
+    h("div", { class: "between" }, h("span", {}, word(`history.${kind}`, kind), " ", kind === "refresh" && badge(ok ? t("history.ok") : reason(result), ok ? "good" : "bad")), ago(item.at)),
+    h("small", {}, more.filter(Boolean).join(" · ")));
+}
+
+async function edit({ connection, path, again }) {
+  const done = await ask({
+    title: t("connections.edit_title"), label: t("profiles.save"),
+    fields: [
+      { name: "name", label: t("connections.name"), value: connection.name },
+      { name: "external_id", label: t("connections.external_id"), hint: t("connections.external_id_hint"), value: connection.external_id ?? "", required: false },
+    ],
+    submit: (values) => call("PUT", path, { name: values.name, external_id: values.external_id || null }),
+  });
+  if (done) { say(t("profiles.saved")); again(); }
+}
+
+async function disconnect({ connection, path, again }) {
+  const done = await confirm({
+    title: [t("connections.disconnect_title"), " ", name(connection.name)], text: lost(connection, "connections.disconnect_text"), depends: depends(connection),
+    label: t("connections.disconnect"), act: () => call("POST", `${path}/disconnect`),
+  });
+  if (done) { say(t("connections.disconnected")); again(); }
+}
+
+async function remove({ connection, path }) {
+  const done = await confirm({
+    title: [t("connections.delete_title"), " ", name(connection.name)], text: lost(connection, "connections.delete_text"), depends: depends(connection),
+    label: t("connections.delete"), act: () => call("DELETE", path),
+  });
+  if (done) { say(t("connections.deleted")); go(to("connections")); }
+}
+
+function lost(connection, key) {
+  const { account } = connection;
+  return [t(key), account && [t("connections.account_lost"), " ", name(account.label ?? account.id)]].filter(Boolean);
+}
+
+/** Who has taken tokens of it lately: they are those who will miss it. */
+function depends(connection) {
+  const actors = [...new Set(connection.hand_outs.by.map((one) => one.actor))].slice(0, 5);
+  return actors.map((actor) => [name(actor), " ", t("connections.uses_it")]);
+}

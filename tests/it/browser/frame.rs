@@ -1,0 +1,192 @@
+//! What stands around every view: the navigation, the language, light and dark, and that nothing typed is lost.
+
+use super::{PASSWORD, assert_calm, assert_fits, logged_in, open, settled};
+use crate::support::{Server, browser::Browser, profile_body};
+
+/// The Tab, Enter and Escape keys (WebDriver §17.4.2).
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+
+/// Presses Tab until an element has the focus; what has it can be seen to have it.
+async fn tab_to(browser: &Browser, selector: &str) {
+    for _ in 0..60 {
+        browser.press(TAB).await;
+        if browser.run(&format!("return document.activeElement.matches(\"{selector}\")")).await == true {
+            let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
+            assert_ne!(outline, "none", "the focus on {selector} is not to be seen");
+            return;
+        }
+    }
+    panic!("no way to {selector} by the keyboard");
+}
+
+#[tokio::test]
+async fn everything_is_reached_by_the_keyboard_and_the_focus_goes_where_the_reader_does() {
+    let Some(browser) = Browser::start("the keyboard in the admin page").await else { return };
+    let server = Server::start().await;
+    server.admin().post("/api/custom_oauth_profiles", &profile_body("Acme", "hubspot")).await.expect(200);
+    logged_in(&browser, &server).await;
+    settled(&browser).await;
+    assert_eq!(browser.run("return document.activeElement.tagName").await, "H1", "a new view begins at its title");
+    browser.run("document.activeElement.blur(); document.body.focus()").await;
+    tab_to(&browser, ".skip").await;
+    browser.press(ENTER).await;
+    browser.until("document.activeElement.tagName === 'H1'").await;
+
+    tab_to(&browser, "main a[href='#/profiles/new']").await;
+    browser.press(ENTER).await;
+    browser.until("document.activeElement.textContent === 'New profile'").await;
+    tab_to(&browser, "main a.back").await;
+    browser.press(ENTER).await;
+    browser.until("document.title.startsWith('Profiles')").await;
+    tab_to(&browser, "main th a").await;
+    browser.press(ENTER).await;
+    browser.until("document.title.startsWith('Acme')").await;
+    settled(&browser).await;
+    tab_to(&browser, "[data-delete]").await;
+    browser.press(ENTER).await;
+    browser.until("document.querySelector('dialog[open]')").await;
+    // The safe way out has the focus, and Escape gives it back to where it was.
+    browser.until("document.activeElement.closest('dialog')").await;
+    assert_eq!(browser.run("return document.activeElement.textContent").await, "Cancel");
+    browser.press(ESCAPE).await;
+    browser.until("document.querySelector('dialog') === null && document.activeElement.matches('[data-delete]')").await;
+    assert_calm(&browser, &server, &[]).await;
+}
+
+#[tokio::test]
+async fn on_a_narrow_screen_the_navigation_is_a_drawer() {
+    let Some(browser) = Browser::start("the drawer of the admin page").await else { return };
+    let server = Server::start().await;
+    logged_in(&browser, &server).await;
+    browser.shape(360, "light").await;
+    let shown = "getComputedStyle(document.querySelector('.side')).display !== 'none'";
+    browser.until(&format!("!({shown})")).await;
+    browser.click("[data-menu]").await;
+    browser.until(&format!("{shown} && document.activeElement.closest('.side')")).await;
+    assert_eq!(browser.run("return document.querySelector('[data-menu]').ariaExpanded").await, "true");
+    let barriers = browser.barriers().await;
+    assert!(barriers.is_empty(), "{barriers:#?}");
+    browser.press(ESCAPE).await;
+    browser.until(&format!("!({shown}) && document.activeElement.matches('[data-menu]')")).await;
+    browser.click("[data-menu]").await;
+    browser.click(".side a[href='#/connections']").await;
+    browser.until(&format!("document.title.startsWith('Connections') && !({shown})")).await;
+    assert_calm(&browser, &server, &[]).await;
+}
+
+#[tokio::test]
+async fn language_and_colours_are_kept_and_what_was_typed_stays() {
+    let Some(browser) = Browser::start("language and colours in the admin page").await else { return };
+    let server = Server::start().await;
+    logged_in(&browser, &server).await;
+    open(&browser, &server, "profiles/new").await;
+    browser.choose("[name=provider]", "salesforce").await;
+    browser.fill("[name=name]", "Half").await;
+    browser.fill("[name=client_secret]", "PLANTED half typed").await;
+    assert_eq!(
+        browser.run("return getComputedStyle(document.querySelector('[name=client_secret]')).webkitTextSecurity").await,
+        "disc",
+        "a secret is not seen while it is typed"
+    );
+    browser.click("[data-language=ja]").await;
+    browser.until("document.title.startsWith('プロファイルを追加')").await;
+    for (name, value) in [("provider", "salesforce"), ("name", "Half"), ("client_secret", "PLANTED half typed")] {
+        browser.until(&format!("document.querySelector('[name={name}]').value === '{value}'")).await;
+    }
+    browser.click("[data-theme-choice=dark]").await;
+    let dark = browser.run("return getComputedStyle(document.body).backgroundColor").await;
+    browser.click("[data-theme-choice=light]").await;
+    assert_ne!(browser.run("return getComputedStyle(document.body).backgroundColor").await, dark);
+    browser.click("[data-theme-choice=dark]").await;
+
+    // Whoever leaves is asked first: Cancel stays, and nothing is lost.
+    browser.click("nav a[href='#/connections']").await;
+    browser.see("保存せずに移動しますか?").await;
+    assert_fits(&browser).await;
+    browser.press(ESCAPE).await;
+    browser.until("document.querySelector('dialog') === null").await;
+    assert!(browser.url().await.ends_with("#/profiles/new"));
+    assert_eq!(browser.run("return document.querySelector('[name=name]').value").await, "Half");
+    browser.click("nav a[href='#/connections']").await;
+    browser.click("[data-confirm]").await;
+    browser.until("document.title.startsWith('接続')").await;
+
+    browser.run("location.reload()").await;
+    browser.until("document.title.startsWith('接続')").await;
+    assert_eq!(browser.run("return getComputedStyle(document.body).backgroundColor").await, dark);
+    assert_calm(&browser, &server, &[]).await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_elsewhere_is_begun_again_over_what_was_typed() {
+    let Some(browser) = Browser::start("sessions of the admin page").await else { return };
+    let server = Server::start().await;
+    logged_in(&browser, &server).await;
+    open(&browser, &server, "profiles/new").await;
+    browser.choose("[name=provider]", "hubspot").await;
+    browser.fill("[name=name]", "Typed before").await;
+    browser.fill("[name=client_id]", "an id").await;
+    browser.fill("[name=client_secret]", "PLANTED typed before").await;
+    // Another tab logs out: there is one cookie for both.
+    browser.run("return fetch('/session', {method: 'DELETE'}).then(() => null)").await;
+    browser.click("main button.main").await;
+    browser.see("Your session has ended").await;
+    assert_fits(&browser).await;
+    // Not now: the page stays as it is, says so, and asks again.
+    browser.press(ESCAPE).await;
+    browser.until("document.querySelector('dialog') === null").await;
+    browser.until("document.querySelector('.notices').textContent.includes('Your session has ended')").await;
+    assert_eq!(browser.run("return document.querySelector('[name=name]').value").await, "Typed before");
+    browser.click(".notices button").await;
+    browser.fill("dialog [name=password]", "PLANTED not it").await;
+    browser.click("dialog button.main").await;
+    browser.see("Name or password is wrong.").await;
+    browser.fill("dialog [name=password]", PASSWORD).await;
+    browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog') === null").await;
+    assert_eq!(browser.run("return document.querySelector('.notices').textContent").await, "");
+    browser.click("main button.main").await;
+    browser.until("document.title.startsWith('Typed before')").await;
+
+    // Somebody else who logs in sees nothing of what the first one typed.
+    let other = serde_json::json!({"name": "bob", "email": "bob@example.com", "role": "viewer", "password": PASSWORD});
+    server.admin().post("/api/users", &other).await.expect(200);
+    open(&browser, &server, "profiles/new").await;
+    browser.fill("[name=name]", "Ann's own").await;
+    browser.run("return fetch('/session', {method: 'DELETE'}).then(() => null)").await;
+    browser.choose("[name=provider]", "hubspot").await;
+    browser.fill("[name=client_id]", "an id").await;
+    browser.fill("[name=client_secret]", "PLANTED ann's").await;
+    browser.click("main button.main").await;
+    browser.see("Your session has ended").await;
+    browser.fill("dialog [name=name]", "bob").await;
+    browser.fill("dialog [name=password]", PASSWORD).await;
+    browser.click("dialog button.main").await;
+    browser.until("document.querySelector('.who bdi')?.textContent === 'bob'").await;
+    browser.until("document.querySelector('[name=name]')?.value !== \"Ann's own\"").await;
+}
+
+#[tokio::test]
+async fn the_embedded_files_are_small() {
+    let server = Server::start().await;
+    let mut bytes = 0;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut todo = vec!["index.html".to_owned(), "admin.css".to_owned(), "main.js".to_owned(), "icon.svg".to_owned()];
+    let import = regex_lite::Regex::new(r#"(?:from|import\()\s*"(\.[^"]+)""#).unwrap();
+    while let Some(path) = todo.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let answer = server.anybody().get(&format!("/{path}")).await;
+        assert_eq!(answer.status, 200, "{path}");
+        bytes += answer.body.len();
+        let base = url::Url::parse(&format!("http://page/{path}")).unwrap();
+        for found in import.captures_iter(&answer.text()) {
+            todo.push(base.join(&found[1]).unwrap().path().trim_start_matches('/').to_owned());
+        }
+    }
+    assert!(seen.len() > 20, "{seen:?}");
+    assert!(bytes < 300 * 1024, "the page has {bytes} bytes");
+}
