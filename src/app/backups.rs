@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,7 @@ use super::{App, access::Caller, audit, reach};
 use crate::{
     domain::{Error, Noun, Outage, Result, Timestamp, audit::Deed, user::Scope},
     store::{
-        self,
+        self, Read,
         backup::{self, BackupError, Entry, Occasion},
     },
 };
@@ -223,8 +223,7 @@ impl App {
 
     /// The last backup of this installation; `None` where there is none, or its folder cannot be read.
     pub fn last_backup(&self) -> Option<Manifest> {
-        let installation = self.db.read(store::installation::created_at).ok()?;
-        last_of(&backup::list(&self.settings.backups.dir).ok()?, installation, |_| true)
+        self.db.read(|read| last_in(read, &self.settings.backups.dir)).ok()?
     }
 
     /// Why the last backup failed; `None`: it did not.
@@ -339,6 +338,12 @@ impl App {
         })
         .await
     }
+}
+
+/// The last backup of this installation in a folder; `None` where there is none, or the folder cannot be read.
+pub(super) fn last_in(read: &Read<'_>, dir: &Path) -> Result<Option<Manifest>> {
+    let installation = store::installation::created_at(read)?;
+    Ok(backup::list(dir).ok().and_then(|all| last_of(&all, installation, |_| true)))
 }
 
 fn last_of(entries: &[Entry], installation: Timestamp, which: impl Fn(&Manifest) -> bool) -> Option<Manifest> {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{App, access::Caller, providers};
+use super::{App, access::Caller, backups, providers};
 use crate::{
     domain::{
         Result, Timestamp,
         overview::{Counts, Overview},
         user::Scope,
     },
-    store::{self, Read},
+    store,
 };
 
 /// It looks so far ahead.
@@ -28,7 +28,7 @@ impl App {
         let sees_applications = caller.need(Scope::ApplicationsRead).is_ok();
         let is_admin = caller.need(Scope::Admin).is_ok();
         let (expiring, more_expiring) = self.list_expiring(caller, AHEAD).await?;
-        let reach = caller.reach().clone();
+        let (reach, backup_dir) = (caller.reach().clone(), self.settings.backups.dir.clone());
         self.db
             .scan(move |read| {
                 let (profiles, customers, applications) = store::overview::marked(read)?;
@@ -63,15 +63,9 @@ impl App {
                     } else {
                         Vec::new()
                     },
-                    last_backup_at: last_backup_at(read)?,
+                    last_backup_at: backups::last_in(read, &backup_dir)?.map(|backup| Timestamp(backup.created_at)),
                 })
             })
             .await
     }
-}
-
-/// When the last backup was made; `None`: never, as far as is known here.
-#[expect(clippy::unnecessary_wraps, reason = "it is read from the database")]
-fn last_backup_at(_: &Read<'_>) -> Result<Option<Timestamp>> {
-    Ok(None)
 }

@@ -21,9 +21,13 @@ fn kinds(overview: &Value) -> Vec<String> {
 #[tokio::test]
 async fn an_empty_server_wants_a_backup_and_nothing_else() {
     let server = Server::start().await;
-    let overview = server.admin().get(PATH).await.expect(200)["result"].clone();
+    let admin = server.admin();
+    let overview = admin.get(PATH).await.expect(200)["result"].clone();
     assert_eq!(overview["attention"], json!([{"kind": "no_backup", "last_at": null}]));
     assert_eq!(overview["last_backup_at"], Value::Null);
+    let made = admin.post("/api/backups", &json!({})).await.expect(200)["result"]["created_at"].clone();
+    let overview = admin.get(PATH).await.expect(200)["result"].clone();
+    assert_eq!((&overview["attention"], &overview["last_backup_at"]), (&json!([]), &made));
     let counts = &overview["counts"];
     assert_eq!(counts["connections"], json!({"total": 0, "ok": 0, "lost": 0, "never": 0}));
     for noun in ["profiles", "customers", "client_applications", "webhooks", "users"] {
