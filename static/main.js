@@ -93,7 +93,7 @@ function comeBack() {
     const who = await loginAgain(before);
     comingBack = null;
     if (!who) {
-      swap(notices, h("p", {}, t("login.ended"), " ", h("button", { type: "button", class: "small", onclick: comeBack }, t("login.title"))));
+      swap(notices, h("p", {}, t("login.ended"), " ", h("button", { class: "small", onclick: comeBack }, t("login.title"))));
       return false;
     }
     swap(notices);
@@ -122,7 +122,16 @@ const buttons = {
   languages: () => h("div", { class: "switch", role: "group", "aria-label": t("app.languages") },
     Object.entries(LANGUAGES).map(([code, label]) => h("button", {
       type: "button", lang: code, "data-language": code, "aria-pressed": String(code === language()),
-      onclick: async () => { speak(code); await relabel(); document.querySelector(`[data-language=${code}]`)?.focus(); },
+      onclick: async () => {
+        try {
+          await speak(code);
+        } catch {
+          lost();
+          return;
+        }
+        await relabel();
+        document.querySelector(`[data-language=${code}]`)?.focus();
+      },
     }, label))),
   themes: () => h("div", { class: "switch", role: "group", "aria-label": t("app.themes") },
     THEMES.map((one) => h("button", {
@@ -155,7 +164,7 @@ function frame() {
   const titles = [null, ...GROUPS.map(([, title]) => title)];
   const allowed = (one) => !one.under && (!one.admin || user.role === "admin");
   const open = side.matches(":popover-open");
-  swap(bar, h("button", { type: "button", class: "bare", popovertarget: "navigation", "data-menu": true, "aria-expanded": String(open), "aria-label": t("app.menu") }, icon("menu")), brand());
+  swap(bar, h("button", { class: "bare", popovertarget: "navigation", "data-menu": true, "aria-expanded": String(open), "aria-label": t("app.menu") }, icon("menu")), brand());
   swap(side,
     brand(),
     h("nav", { "aria-label": t("app.sections") }, groups.map((views, at) => {
@@ -165,7 +174,7 @@ function frame() {
     h("div", { class: "who" },
       h("p", {}, name(user.name), h("span", { class: "faint" }, word(`role.${user.role}`, user.role))),
       h("div", { class: "switches" }, buttons.languages(), buttons.themes()),
-      h("button", { type: "button", class: "small", "data-logout": true, onclick: logOut }, icon("out"), t("login.out")),
+      h("button", { class: "small", "data-logout": true, onclick: logOut }, icon("out"), t("login.out")),
     ),
   );
 }

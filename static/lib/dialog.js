@@ -41,7 +41,7 @@ export function confirm({ title, text = [], depends = [], label, act, danger = t
     title, role: "alertdialog",
     content: (close) => {
       const alert = h("div", { class: "alert", role: "alert" });
-      const button = h("button", { type: "button", class: danger ? "main danger" : "main", "data-confirm": true, onclick: async () => {
+      const button = h("button", { class: danger ? "main danger" : "main", "data-confirm": true, onclick: async () => {
         button.disabled = true;
         swap(alert);
         try {
@@ -56,7 +56,7 @@ export function confirm({ title, text = [], depends = [], label, act, danger = t
         [text].flat().map((line) => h("p", {}, line)),
         depends.length > 0 && h("ul", { class: "depends" }, depends.map((line) => h("li", {}, line))),
         alert,
-        h("div", { class: "actions" }, act && button, h("button", { type: "button", autofocus: true, onclick: () => close(false) }, t(act ? "dialog.cancel" : "dialog.close"))),
+        h("div", { class: "actions" }, act && button, h("button", { autofocus: true, onclick: () => close(false) }, t(act ? "dialog.cancel" : "dialog.close"))),
       ];
     },
   });
@@ -71,7 +71,7 @@ export function showOnce({ title, text, values }) {
       h("dl", { class: "once" }, values.map(({ label, value }) => [
         h("dt", {}, label), h("dd", {}, h("code", { "data-secret": true }, value), copy(value, label)),
       ])),
-      h("div", { class: "actions" }, h("button", { type: "button", class: "main", "data-close": true, onclick: () => close(true) }, t("dialog.kept"))),
+      h("div", { class: "actions" }, h("button", { class: "main", "data-close": true, onclick: () => close(true) }, t("dialog.kept"))),
     ],
   });
 }
@@ -85,7 +85,7 @@ export function ask({ title, lead, label, fields, submit, ...more }) {
       form({
         guard: false, ...more, fields, label,
         submit: async (values) => close((await submit(values)) ?? true),
-        more: h("button", { type: "button", onclick: () => close() }, t("dialog.cancel")),
+        more: h("button", { onclick: () => close() }, t("dialog.cancel")),
       }),
     ],
   });

@@ -123,7 +123,7 @@ export function documentControl(spec, about) {
     if (!event.dataTransfer?.files.length) return;
     over(false)(event);
     take(event.dataTransfer.files[0]);
-  } }, h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-pick": true, onclick: () => picker.click() }, t("document.choose")), picker, told), editor, list);
+  } }, h("div", { class: "actions" }, h("button", { class: "small", "data-pick": true, onclick: () => picker.click() }, t("document.choose")), picker, told), editor, list);
   show("", null);
 
   return {
@@ -139,7 +139,7 @@ export function documentControl(spec, about) {
       placed.sort((a, b) => a.line - b.line);
       bad = new Set(placed.map((one) => one.line));
       swap(list, placed.map(({ path, phrase, line }) => h("li", {},
-        editor.hidden ? h("span", {}, t("document.line", { n: line })) : h("button", { type: "button", class: "small", onclick: () => go(line) }, t("document.line", { n: line })),
+        editor.hidden ? h("span", {}, t("document.line", { n: line })) : h("button", { class: "small", onclick: () => go(line) }, t("document.line", { n: line })),
         h("span", {}, path !== "" && path !== spec.root && h("code", {}, h("bdi", {}, path)), " ", phrase))));
       count();
     },

@@ -5,7 +5,10 @@
  * Children are elements or text, in lists or not; `null` and `false` are left out.
  */
 export function h(tag, properties, ...children) {
-  return fill(document.createElement(tag), properties, children);
+  const element = document.createElement(tag);
+  // A button sends a form only where it says so.
+  if (tag === "button") element.type = "button";
+  return fill(element, properties, children);
 }
 
 /** The same for a part of a drawing. */

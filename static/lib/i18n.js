@@ -1,16 +1,14 @@
 // The page's words: one table for each language, by view, and the same keys in each (a test compares them). `profiles.title`
-// is `title` among those of `profiles`.
+// is `title` among those of `profiles`. A browser fetches the table of the language that is spoken, and no other.
 
-import en from "../lang/en.js";
-import ja from "../lang/ja.js";
-
-const TABLES = { en, ja };
+const TABLES = { en: () => import("../lang/en.js"), ja: () => import("../lang/ja.js") };
 const KEPT = "grantry.language";
 
 /** The languages, each by its own name. */
 export const LANGUAGES = { en: "English", ja: "日本語" };
 
 let current = kept() ?? preferred();
+let table = (await TABLES[current]()).default;
 
 function kept() {
   try {
@@ -34,15 +32,16 @@ export function language() {
   return current;
 }
 
-/** Changes it, and remembers the choice in this browser. */
-export function speak(language) {
+/** Changes it, and remembers the choice in this browser. Throws a TypeError where the server does not answer. */
+export async function speak(language) {
+  table = (await TABLES[language]()).default;
   current = language;
   try { localStorage.setItem(KEPT, language); } catch { /* A browser that keeps nothing: until the page is closed. */ }
 }
 
 function find(key) {
   const dot = key.indexOf(".");
-  return TABLES[current][key.slice(0, dot)]?.[key.slice(dot + 1)];
+  return table[key.slice(0, dot)]?.[key.slice(dot + 1)];
 }
 
 /**

@@ -71,7 +71,7 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
       return { element: h("label", { class: "day" }, filter.title, day), show: () => { day.value = now[filter.name] ?? ""; } };
     }
     const all = [{ value: "", label: t("list.all") }, ...filter.choices];
-    const chips = all.map(({ value, label }) => h("button", { type: "button", class: "chip", "data-key": `${filter.name}-${value}`, onclick: () => choose(value) }, label));
+    const chips = all.map(({ value, label }) => h("button", { class: "chip", "data-key": `${filter.name}-${value}`, onclick: () => choose(value) }, label));
     return {
       element: h("div", { class: "chips", role: "group", "aria-label": filter.title }, chips),
       show: () => chips.forEach((chip, at) => chip.setAttribute("aria-pressed", String(all[at].value === (now[filter.name] ?? "")))),

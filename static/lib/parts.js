@@ -47,7 +47,7 @@ export function copy(text, what, { bare = false } = {}) {
   const label = t("copy.copy");
   const sign = h("span", {}, icon("copy"));
   const state = h("span", { "aria-live": "polite", class: bare && "unseen" }, label);
-  const button = h("button", { type: "button", class: bare ? "bare copy" : "small copy", title: bare && label, "aria-label": what && t("copy.what", { what: plain(what) }), onclick: async () => {
+  const button = h("button", { class: bare ? "bare copy" : "small copy", title: bare && label, "aria-label": what && t("copy.what", { what: plain(what) }), onclick: async () => {
     const done = await copied(text, button);
     swap(state, t(done ? "copy.done" : "copy.by_hand"));
     swap(sign, icon(done ? "check" : "alert"));
@@ -90,7 +90,7 @@ export function skeleton(lines = 4) {
 
 /** A button that does something at once; `act` may throw a Refusal, which is said in the page's notice. */
 export function action(label, act, properties = {}) {
-  const button = h("button", { type: "button", ...properties, onclick: async () => {
+  const button = h("button", { ...properties, onclick: async () => {
     if (button.disabled) return;
     button.disabled = true;
     button.setAttribute("aria-busy", "true");
@@ -112,7 +112,7 @@ const sayings = h("div", { class: "sayings", role: "status", "aria-live": "polit
 export function say(text, tone = "good") {
   if (!sayings.isConnected) document.body.append(sayings);
   const line = h("div", { class: `saying ${tone}` }, h("span", {}, text),
-    tone !== "good" && h("button", { type: "button", class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
+    tone !== "good" && h("button", { class: "bare", "aria-label": t("dialog.close"), onclick: () => line.remove() }, icon("close")));
   for (const older of sayings.querySelectorAll(".good")) older.remove();
   sayings.append(line);
   if (tone === "good") setTimeout(() => line.remove(), 5000);
@@ -137,7 +137,7 @@ export function block({ load, draw, nouns = [], lines, tag = "div", first }) {
     if (drawn !== null && (typed(element) || element.querySelector("[data-held]"))) {
       if (!element.querySelector(":scope > .changed")) {
         element.prepend(h("p", { class: "note changed", role: "status" }, t("app.changed_meanwhile"), " ",
-          h("button", { type: "button", class: "small", onclick: () => { drawn = text; keep(element, () => swap(element, draw(value, again))); } }, t("app.show_it"))));
+          h("button", { class: "small", onclick: () => { drawn = text; keep(element, () => swap(element, draw(value, again))); } }, t("app.show_it"))));
       }
       return;
     }
@@ -156,7 +156,7 @@ export function block({ load, draw, nouns = [], lines, tag = "div", first }) {
       if (error instanceof Lost && drawn !== null) return;
       drawn = null;
       swap(element, h("p", { class: "alert", role: "alert" }, sentence(error), " ",
-        h("button", { type: "button", class: "small", onclick: () => again({ quiet: false }) }, t("app.again"))));
+        h("button", { class: "small", onclick: () => again({ quiet: false }) }, t("app.again"))));
     }
   };
   if (nouns.length > 0) watch(nouns, element, () => again());

@@ -41,7 +41,7 @@ function secondFactor(user, again) {
   return [
     h("p", {}, badge(t(on ? "users.factor_on" : "users.factor_off"), on ? "good" : ""), " ", t(on ? "account.factor_on" : "account.factor_off")),
     h("div", { class: "actions" }, on
-      ? h("button", { type: "button", class: "small danger", "data-factor-off": true, onclick: () => remove(again) }, t("users.factor_remove"))
+      ? h("button", { class: "small danger", "data-factor-off": true, onclick: () => remove(again) }, t("users.factor_remove"))
       : action(t("account.factor_begin"), () => begin(again), { class: "main", "data-factor-on": true })),
   ];
 }
@@ -54,7 +54,7 @@ async function begin(again) {
       h("p", {}, t("account.factor_scan")), qr(url, t("account.factor_qr")),
       h("details", {}, h("summary", {}, t("account.factor_by_hand")), h("p", {}, t("account.factor_secret"), copyable(secret, t("account.factor_secret"))), h("p", {}, t("account.factor_url"), copyable(url, t("account.factor_url")))),
       form({
-        guard: false, label: t("account.factor_confirm"), more: h("button", { type: "button", onclick: () => close() }, t("dialog.cancel")),
+        guard: false, label: t("account.factor_confirm"), more: h("button", { onclick: () => close() }, t("dialog.cancel")),
         fields: [{ name: "code", label: t("login.code"), autocomplete: "one-time-code", hint: t("account.factor_code") }],
         submit: async ({ code }) => close((await call("PUT", FACTOR, { code: code.replace(/\s/g, "") })).recovery_codes),
       }),

@@ -146,7 +146,7 @@ function draw({ application, may, secrets, at, again }) {
         });
         if (done) { say(t("profiles.saved")); await again(); }
       }, { "data-enable": true, "data-key": "enable" }),
-      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ application, secrets, files }) }, t("profiles.delete")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ application, secrets, files }) }, t("profiles.delete")),
     ], { href: to("applications"), label: t("nav.applications") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
@@ -163,11 +163,11 @@ function draw({ application, may, secrets, at, again }) {
       h("div", { class: "stack" },
         card(t("applications.may"),
           facts([[t("tokens.scopes"), may.scopes.length > 0 ? scopeBadges(may.scopes) : t("applications.no_scopes")], [t("tokens.limits"), reachText(may)]]),
-          h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-scopes": true, "data-key": "scopes", onclick: () => grant({ known, at, again }) }, t("profiles.edit")))),
+          h("div", { class: "actions" }, h("button", { class: "small", "data-scopes": true, "data-key": "scopes", onclick: () => grant({ known, at, again }) }, t("profiles.edit")))),
         card(t("profiles.secrets"),
           secrets.length === 0 ? h("p", { class: "faint" }, t("applications.no_secrets")) : h("ul", { class: "plain-list" }, secrets.map((one) => h("li", { class: "between" },
             h("span", {}, t("profiles.number", { id: String(one.id) }), h("small", {}, t("profiles.created"), " ", ago(one.created_at), " · ", t("profiles.secret_used"), ": ", ago(one.last_used_at) ?? t("profiles.secret_never_used"))),
-            h("button", { type: "button", class: "small danger", "data-revoke": one.id, "data-key": `revoke-${one.id}`, "aria-label": `${t("tokens.revoke")}: ${one.id}`, onclick: () => revoke({ one, application, at, again }) }, t("tokens.revoke"))))),
+            h("button", { class: "small danger", "data-revoke": one.id, "data-key": `revoke-${one.id}`, "aria-label": `${t("tokens.revoke")}: ${one.id}`, onclick: () => revoke({ one, application, at, again }) }, t("tokens.revoke"))))),
           h("div", { class: "actions" }, action(t("applications.issue"), async () => {
             const made = await call("POST", `${PATH}/${at}/secret`);
             await showOnce({ title: [t("profiles.client_secret"), ": ", name(application.name)], values: [{ label: t("profiles.client_id"), value: made.client_id }, { label: t("profiles.client_secret"), value: made.client_secret }] });

@@ -40,9 +40,9 @@ function draw({ connection, profile, path, events, again }) {
         }
       }, { "data-refresh": true, "data-key": "refresh" }),
       h("a", { class: "button", href: to("connect", { connection_id: connection.id }) }, icon("connections"), t(grant ? "connections.reconnect" : "connections.connect")),
-      h("button", { type: "button", "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
-      grant && h("button", { type: "button", class: "danger", "data-disconnect": true, "data-key": "disconnect", onclick: () => disconnect({ connection, path, again }) }, t("connections.disconnect")),
-      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ connection, path }) }, t("connections.delete")),
+      h("button", { "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
+      grant && h("button", { class: "danger", "data-disconnect": true, "data-key": "disconnect", onclick: () => disconnect({ connection, path, again }) }, t("connections.disconnect")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ connection, path }) }, t("connections.delete")),
     ], { href: to("connections"), label: t("connections.title") }),
     verdict(connection),
     h("div", { class: "columns-2" },

@@ -18,7 +18,7 @@ export function view({ rest, query }) {
 }
 
 function all(query) {
-  const create = () => mayWrite() && h("button", { type: "button", class: "main", "data-new": true, onclick: () => edit({}) }, icon("plus"), t("customers.new"));
+  const create = () => mayWrite() && h("button", { class: "main", "data-new": true, onclick: () => edit({}) }, icon("plus"), t("customers.new"));
   const customers = list({
     route: "customers", query, title: t("nav.customers"), seek: t("customers.seek"), nouns: ["customers", "profiles", "connections"],
     load: search("/api/search/customers"),
@@ -70,8 +70,8 @@ function draw({ customer, etag, profiles, again }) {
   const path = `${PATH}/${customer.id}`;
   return [
     head(name(customer.name), t("profiles.number", { id: String(customer.id) }), may && [
-      h("button", { type: "button", "data-edit": true, "data-key": "edit", onclick: () => edit({ customer, etag, again }) }, t("profiles.edit")),
-      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ customer, etag, profiles, path }) }, t("profiles.delete")),
+      h("button", { "data-edit": true, "data-key": "edit", onclick: () => edit({ customer, etag, again }) }, t("profiles.edit")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ customer, etag, profiles, path }) }, t("profiles.delete")),
     ], { href: to("customers"), label: t("nav.customers") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
@@ -84,8 +84,8 @@ function draw({ customer, etag, profiles, again }) {
         card(t("nav.profiles"), h("p", { class: "faint" }, t(profiles.length === 0 ? "customers.no_profiles" : "customers.profiles_text")),
           profiles.length > 0 && h("ul", { class: "plain-list" }, profiles.map((profile) => h("li", { class: "between" },
             h("span", {}, h("a", { href: to("profiles", profile.id) }, name(profile.name)), h("small", {}, profile.provider)),
-            may && h("button", { type: "button", class: "small", "data-unassign": profile.id, "data-key": `unassign-${profile.id}`, "aria-label": `${t("profiles.unassign")}: ${plain(profile.name)}`, onclick: () => unassign({ customer, profile, path, again }) }, t("profiles.unassign"))))),
-          may && h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ customer, path, again }) }, t("customers.assign"))))),
+            may && h("button", { class: "small", "data-unassign": profile.id, "data-key": `unassign-${profile.id}`, "aria-label": `${t("profiles.unassign")}: ${plain(profile.name)}`, onclick: () => unassign({ customer, profile, path, again }) }, t("profiles.unassign"))))),
+          may && h("div", { class: "actions" }, h("button", { class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ customer, path, again }) }, t("customers.assign"))))),
       h("div", { class: "stack" }, card(t("nav.connections"), block({
         nouns: ["connections"], lines: 3,
         load: () => call("GET", at("/api/search/connections", { customer_id: customer.id, limit: 10 })),

@@ -59,7 +59,7 @@ function preview({ document, report, told, element }) {
         element.set("document", null);
         done(told, report);
       }, { class: "main", "data-apply": true }),
-      h("button", { type: "button", onclick: () => { swap(told); element.querySelector("textarea").focus(); } }, t("load.back")))));
+      h("button", { onclick: () => { swap(told); element.querySelector("textarea").focus(); } }, t("load.back")))));
   title.focus();
   title.scrollIntoView({ block: "nearest" });
 }

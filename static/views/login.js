@@ -62,7 +62,7 @@ export function loginAgain(user) {
     title: t("login.ended_title"),
     content: (close) => [
       h("p", { class: "note" }, t("login.ended")),
-      fields((entering) => close(entering), user, h("button", { type: "button", onclick: () => close() }, t("login.not_now"))),
+      fields((entering) => close(entering), user, h("button", { onclick: () => close() }, t("login.not_now"))),
     ],
   });
 }

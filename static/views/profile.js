@@ -37,7 +37,7 @@ function draw({ profile, etag, registration, path, provider, checked, again }) {
       action([icon("check"), t("profiles.check")], () => check({ path, provider, checked }), { "data-check": true, "data-key": "check" }),
       h("a", { class: "button", href: to("connect", { profile_id: profile.id }) }, icon("connections"), t("connect.title")),
       h("a", { class: "button", href: to("profiles", profile.id, "edit") }, t("profiles.edit")),
-      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ profile, etag, path }) }, t("profiles.delete")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ profile, etag, path }) }, t("profiles.delete")),
     ], { href: to("profiles"), label: t("profiles.title") }),
     registration.rejected && h("div", { class: "alert", role: "status" },
       h("h2", {}, t("profiles.rejected_title")),
@@ -61,7 +61,7 @@ function registered({ profile, registration, provider, path, may, again }) {
       [t("profiles.created"), ago(profile.created_at)],
       [t("profiles.updated"), ago(profile.updated_at)],
     ]),
-    may && h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-callback": true, "data-key": "callback", onclick: () => callback({ registration, path, again }) }, t("profiles.callback_change"))),
+    may && h("div", { class: "actions" }, h("button", { class: "small", "data-callback": true, "data-key": "callback", onclick: () => callback({ registration, path, again }) }, t("profiles.callback_change"))),
   );
 }
 
@@ -90,14 +90,14 @@ function secrets({ registration, path, may, again }) {
         [t("profiles.secret_expires"), one.expires_at ? [day(one.expires_at), " (", ago(one.expires_at), ")"] : t("profiles.secret_no_expiry")],
       ])))),
     may && h("div", { class: "actions" },
-      h("button", { type: "button", class: "small", "data-next": true, "data-key": "next", onclick: () => setNext({ path, again, there: Boolean(next) }) }, t(next ? "profiles.next_replace" : "profiles.next_set")),
-      next && h("button", { type: "button", class: "small", "data-promote": true, "data-key": "promote", onclick: async () => {
+      h("button", { class: "small", "data-next": true, "data-key": "next", onclick: () => setNext({ path, again, there: Boolean(next) }) }, t(next ? "profiles.next_replace" : "profiles.next_set")),
+      next && h("button", { class: "small", "data-promote": true, "data-key": "promote", onclick: async () => {
         if (await confirm({ title: t("profiles.promote_title"), text: t("profiles.promote_text"), label: t("profiles.promote"), act: () => call("POST", `${path}/promote_secret`) })) { say(t("profiles.promoted")); again(); }
       } }, t("profiles.promote")),
-      next && h("button", { type: "button", class: "small danger", "data-next-remove": true, "data-key": "next-remove", onclick: async () => {
+      next && h("button", { class: "small danger", "data-next-remove": true, "data-key": "next-remove", onclick: async () => {
         if (await confirm({ title: t("profiles.next_remove_title"), text: t("profiles.next_remove_text"), label: t("profiles.next_remove"), act: () => call("PUT", `${path}/registration`, { next_client_secret: null }) })) { say(t("profiles.next_removed")); again(); }
       } }, t("profiles.next_remove")),
-      h("button", { type: "button", class: "small", "data-expiry": true, "data-key": "expiry", onclick: async () => {
+      h("button", { class: "small", "data-expiry": true, "data-key": "expiry", onclick: async () => {
         const done = await ask({
           title: t("profiles.expiry_title"), lead: t("profiles.expiry_text"), label: t("profiles.save"),
           fields: [
@@ -166,9 +166,9 @@ function customers({ profile, path, may, again }) {
       nouns: ["customers", "profiles"], lines: 2,
       load: async () => (profile.oem_customers_count === 0 ? [] : (await call("GET", at("/api/search/customers", { limit: 200 }))).items.filter((one) => one.profiles.some(({ id }) => id === profile.id))),
       draw: (items) => h("ul", { class: "plain-list" }, items.map((customer) => h("li", { class: "between" }, name(customer.name),
-        may && h("button", { type: "button", class: "small", "data-unassign": customer.id, onclick: () => unassign({ customer, profile, again }) }, t("profiles.unassign"))))),
+        may && h("button", { class: "small", "data-unassign": customer.id, onclick: () => unassign({ customer, profile, again }) }, t("profiles.unassign"))))),
     }),
-    may && h("div", { class: "actions" }, h("button", { type: "button", class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ profile, again }) }, t("profiles.assign"))),
+    may && h("div", { class: "actions" }, h("button", { class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ profile, again }) }, t("profiles.assign"))),
   );
 }
 

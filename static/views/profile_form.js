@@ -62,12 +62,12 @@ export async function profileForm({ id, query = {} }) {
         ? h("ul", {}, changes.map(([field, before, after]) => h("li", {}, t(`profiles.${field}`), ": ", h("del", {}, name(before)), " → ", h("ins", {}, name(after)))))
         : h("p", {}, t("profiles.overtaken_secret")),
       h("div", { class: "actions" },
-        h("button", { type: "button", "data-theirs": true, onclick: () => {
+        h("button", { "data-theirs": true, onclick: () => {
           etag = now.etag;
           for (const [field, , after] of changes) element.set(field, after);
           swap(notice);
         } }, t("profiles.take_theirs")),
-        h("button", { type: "button", "data-mine": true, onclick: () => { etag = now.etag; swap(notice); element.querySelector("[type=submit]").focus(); } }, t("profiles.keep_mine"))),
+        h("button", { "data-mine": true, onclick: () => { etag = now.etag; swap(notice); element.querySelector("[type=submit]").focus(); } }, t("profiles.keep_mine"))),
     ));
     Object.assign(known, { name: result.name, provider: result.provider, data: result.data });
   }

@@ -75,7 +75,7 @@ function draw(provider, path) {
     head(name(provider.name), [provider.slug, " · ", t(`providers.${origin}`)], mayWrite() && [
       h("a", { class: "button main", href: to("profiles", "new", { provider: provider.slug }) }, icon("plus"), t("providers.register")),
       h("a", { class: "button", href: to("providers", provider.slug, "edit") }, t(own ? "providers.edit" : "providers.override")),
-      own && h("button", { type: "button", class: "danger", "data-delete": true, onclick: () => remove(provider, path) }, t("providers.delete")),
+      own && h("button", { class: "danger", "data-delete": true, onclick: () => remove(provider, path) }, t("providers.delete")),
     ], { href: to("providers"), label: t("providers.title") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },

@@ -80,7 +80,7 @@ function backup(one, again) {
         swap(told, h("p", { class: fit ? "note" : "alert", "data-fit": String(fit) }, t(fit ? "settings.fit" : "settings.unfit_text"), !fit && faults(all)));
       }, { class: "small", "data-verify": one.name }),
       h("a", { class: "button small", href: path, download: `${one.name}.tar`, "aria-label": `${t("applications.download")}: ${plain(one.name)}` }, icon("save"), t("applications.download")),
-      h("button", { type: "button", class: "small danger", "data-delete": one.name, "aria-label": `${t("profiles.delete")}: ${plain(one.name)}`, onclick: async () => {
+      h("button", { class: "small danger", "data-delete": one.name, "aria-label": `${t("profiles.delete")}: ${plain(one.name)}`, onclick: async () => {
         const done = await confirm({ title: [t("profiles.delete"), ": ", name(one.name)], text: t("settings.delete_text"), label: t("profiles.delete"), act: () => call("DELETE", path) });
         if (done) { say(t("app.deleted")); again(); }
       } }, t("profiles.delete"))));
@@ -118,7 +118,7 @@ function keys() {
         h("ul", { class: "plain-list" }, list.map((one) => h("li", {},
           h("div", { class: "between" }, h("code", {}, one.id), one.active ? badge(t("settings.key_active"), "good") : badge(t(one.known ? "settings.key_old" : "settings.key_missing"), one.known ? "" : "bad")),
           h("div", { class: "between" }, h("small", {}, t("settings.key_values", { n: one.values })),
-            rotation && one.known && !one.active && one.values === 0 && h("button", { type: "button", class: "small danger", "data-forget": one.id, "data-key": `forget-${one.id}`, onclick: () => forget(one, again) }, t("settings.forget")))))),
+            rotation && one.known && !one.active && one.values === 0 && h("button", { class: "small danger", "data-forget": one.id, "data-key": `forget-${one.id}`, onclick: () => forget(one, again) }, t("settings.forget")))))),
         rotation?.sealing && h("p", { class: "note", "data-sealing": true }, t("settings.sealing", { n: rotation.sealed, left: rotation.left })),
         told,
         h("div", { class: "actions" },
@@ -127,7 +127,7 @@ function keys() {
             swap(told, h("p", { class: unopenable.length === 0 ? "note" : "alert", "data-keys-verified": true },
               t(unopenable.length === 0 ? "settings.keys_good" : "settings.keys_bad", { n: values, bad: unopenable.length }), unopenable.length > 0 && h("code", {}, ` ${unopenable.slice(0, 20).map((one) => `${one.table} ${one.row}`).join(", ")}`)));
           }, { class: "small", "data-verify-keys": true, "data-key": "verify-keys" }),
-          rotation && h("button", { type: "button", class: "small", "data-rotate": true, "data-key": "rotate", onclick: async () => {
+          rotation && h("button", { class: "small", "data-rotate": true, "data-key": "rotate", onclick: async () => {
             const done = await confirm({ title: t("settings.rotate"), text: t("settings.rotate_text"), label: t("settings.rotate"), danger: false, act: () => call("POST", `${KEYS}/rotate`) });
             if (done) again();
           } }, t("settings.rotate"))),

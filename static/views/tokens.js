@@ -37,7 +37,7 @@ function all(query) {
       { title: t("tokens.limits"), cell: (item) => [reachText(item), item.addresses.length > 0 && h("small", {}, item.addresses.map((one) => [h("code", {}, one), " "]))] },
       { title: t("profiles.secret_expires"), kind: "time", cell: expiry },
       { title: t("profiles.secret_used"), kind: "time", cell: (item) => ago(item.last_used_at) ?? t("profiles.secret_never_used") },
-      { title: t("tokens.doing"), kind: "actions", cell: (item) => h("button", { type: "button", class: "small danger", "data-revoke": item.id, "data-key": `revoke-${item.id}`, "aria-label": `${t("tokens.revoke")}: ${plain(item.name)}`, onclick: () => revoke(item, tokens) }, t("tokens.revoke")) },
+      { title: t("tokens.doing"), kind: "actions", cell: (item) => h("button", { class: "small danger", "data-revoke": item.id, "data-key": `revoke-${item.id}`, "aria-label": `${t("tokens.revoke")}: ${plain(item.name)}`, onclick: () => revoke(item, tokens) }, t("tokens.revoke")) },
     ],
     empty: () => empty(t("tokens.empty"), t("tokens.empty_text"), create()),
   });

@@ -39,14 +39,14 @@ export function view({ query }) {
       const link = await call("POST", "/api/setup_links");
       await showOnce({ title: t("users.link"), text: t("users.link_text", { time: time(link.expires_at) }), values: [{ label: t("connect.link"), value: link.url }] });
     }, { "data-link": true }),
-    h("button", { type: "button", class: "main", "data-new": true, onclick: make }, icon("plus"), t("users.new")),
+    h("button", { class: "main", "data-new": true, onclick: make }, icon("plus"), t("users.new")),
   ], users);
 }
 
 function doings(user, users) {
   if (user.id === who().id) return h("a", { class: "button small", href: to("account") }, t("nav.account"));
   const path = `${PATH}/${user.id}`;
-  const button = (what, label, act, danger) => h("button", { type: "button", class: danger ? "small danger" : "small", [`data-${what}`]: user.id, "data-key": `${what}-${user.id}`, "aria-label": `${label}: ${plain(user.name)}`, onclick: async () => {
+  const button = (what, label, act, danger) => h("button", { class: danger ? "small danger" : "small", [`data-${what}`]: user.id, "data-key": `${what}-${user.id}`, "aria-label": `${label}: ${plain(user.name)}`, onclick: async () => {
     if (await act()) { say(t("profiles.saved")); users.again(); }
   } }, label);
   const title = (key) => [t(key), ": ", name(user.name)];

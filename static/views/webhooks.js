@@ -106,8 +106,8 @@ function draw({ webhook, path, tried, again }) {
     head(name(webhook.url), t("profiles.number", { id: String(webhook.id) }), [
       action(t("webhooks.test"), test, { "data-test": true, "data-key": "test" }),
       h("a", { class: "button", href: to("webhooks", webhook.id, "edit") }, t("profiles.edit")),
-      h("button", { type: "button", "data-renew": true, "data-key": "renew", onclick: renew }, t("webhooks.renew")),
-      h("button", { type: "button", class: "danger", "data-delete": true, "data-key": "delete", onclick: remove }, t("profiles.delete")),
+      h("button", { "data-renew": true, "data-key": "renew", onclick: renew }, t("webhooks.renew")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: remove }, t("profiles.delete")),
     ], { href: to("webhooks"), label: t("nav.webhooks") }),
     tried,
     card(null, facts([
