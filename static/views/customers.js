@@ -124,10 +124,9 @@ async function remove({ customer, etag, profiles, path }) {
   const done = await confirm({
     title: [t("profiles.delete"), ": ", name(customer.name)],
     text: t(total > 0 ? "profiles.delete_used" : "customers.delete_text"),
-    depends: [
-      total > 0 && h("a", { href: to("connections", { customer_id: customer.id }) }, t("profiles.uses_connections", { n: total })),
-      ...profiles.map((one) => [t("connections.profile_id"), ": ", name(one.name)]),
-    ].filter(Boolean),
+    depends: total > 0
+      ? [h("a", { href: to("connections", { customer_id: customer.id }) }, t("profiles.uses_connections", { n: total }))]
+      : profiles.map((one) => [t("connections.profile_id"), ": ", name(one.name)]),
     label: t("profiles.delete"), act: total > 0 ? null : () => call("DELETE", path, undefined, { ifMatch: etag }),
   });
   if (done) { say(t("app.deleted")); go(to("customers")); }

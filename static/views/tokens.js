@@ -65,7 +65,7 @@ function make() {
     fields: [
       { name: "name", label: t("profiles.name"), },
       scopeField([]),
-      { name: "days", kind: "select", label: t("tokens.days"), value: "90", choices: [...DAYS.map((value) => ({ value, label: value === "0" ? t("tokens.for_ever") : t("tokens.in_days", { n: Number(value) }) })), { value: "other", label: t("tokens.other_days") }] },
+      { name: "days", path: "expiry", kind: "select", label: t("tokens.days"), value: "90", choices: [...DAYS.map((value) => ({ value, label: value === "0" ? t("tokens.for_ever") : t("tokens.in_days", { n: Number(value) }) })), { value: "other", label: t("tokens.other_days") }] },
       { name: "other", path: "days", kind: "number", min: 1, max: 3650, label: t("tokens.other_label"), when: ({ days }) => days === "other" },
       { name: "addresses", kind: "area", rows: 2, mono: true, required: false, label: t("tokens.addresses"), hint: t("tokens.addresses_hint"), placeholder: "10.1.0.0/16" },
       ...reachFields(),

@@ -11,6 +11,7 @@ mod overview;
 mod people;
 mod profiles;
 mod providers;
+mod settings;
 mod tokens;
 mod webhooks;
 

@@ -1,13 +1,15 @@
 //! Backups, the look at everything, keys, and what is configured.
 
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
-use crate::support::{Server, browser::Browser, profile_body};
+use crate::support::{Server, browser::Browser, practice::Practice};
 
 #[tokio::test]
 async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from() {
     let Some(browser) = Browser::start("settings in the admin page").await else { return };
     let server = Server::with(&["--max-upload", "2048"]).await;
-    server.admin().post("/api/custom_oauth_profiles", &profile_body("Acme", "hubspot")).await.expect(200);
+    // A provider on this machine: whoever looks at everything asks its endpoints too.
+    let practice = Practice::with(grantry::simulator::Options::default());
+    practice.introduce(&server.admin()).await;
     logged_in(&browser, &server).await;
     open(&browser, &server, "settings").await;
     browser.see(&format!("{}/oauth/callback", server.url)).await;
