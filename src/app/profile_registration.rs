@@ -2,7 +2,7 @@
 //! come, and when secrets end.
 //!
 //! Whoever changes a secret at the provider has two for a while. The next one is tried wherever the current one is turned
-//! down (`refresh/flight.rs`, `connect.rs`), so it may be given before or after the provider takes it, and be promoted
+//! down (`refresh/flight`, `connect`), so it may be given before or after the provider takes it, and be promoted
 //! whenever somebody likes.
 
 use serde_json::json;

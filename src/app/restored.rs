@@ -2,7 +2,7 @@
 //!
 //! Every grant that refreshes came back uncertain (`store/backup/restore.rs`). Those whose provider changes nothing at a
 //! refresh are as good as ever. The others keep their access token for as long as it lives; then the refresh token is looked
-//! at without using it (RFC 7662) where that can be done, and sent only when there is no other way (`refresh/flight.rs`).
+//! at without using it (RFC 7662) where that can be done, and sent only when there is no other way (`refresh/flight`).
 
 use std::collections::HashSet;
 

@@ -13,13 +13,16 @@ let gathered = new Set();
 let timer = null;
 let hiddenAt = null;
 
+const path = () => location.hash.split("?")[0];
+
 /**
- * Calls `listener()` when one of the nouns has changed, as long as `element` is on the page. Nouns are as the API has them:
+ * Calls `listener()` when one of the nouns has changed, as long as `element` is on the page and nobody has gone elsewhere
+ * (what was deleted is not asked for once more on the way out). Nouns are as the API has them:
  * `connections`, `profiles`, `customers`, `client_applications`, `providers`, `events`, `webhooks`, `api_tokens`, `users`,
  * `audit`.
  */
 export function watch(nouns, element, listener) {
-  watchers.add({ nouns: new Set(nouns), element, listener, seen: false, since: Date.now() });
+  watchers.add({ nouns: new Set(nouns), element, listener, path: path(), seen: false, since: Date.now() });
 }
 
 function tell(nouns) {
@@ -28,7 +31,7 @@ function tell(nouns) {
     if (!watcher.element.isConnected) {
       // One that was never shown may be about to be.
       if (watcher.seen || Date.now() - watcher.since > AWAY) watchers.delete(watcher);
-    } else if (nouns === null || [...nouns].some((noun) => watcher.nouns.has(noun))) {
+    } else if (watcher.path === path() && (nouns === null || [...nouns].some((noun) => watcher.nouns.has(noun)))) {
       watcher.listener();
     }
   }
@@ -38,6 +41,12 @@ function gather(nouns) {
   for (const noun of nouns) gathered.add(noun);
   timer ??= setTimeout(() => {
     timer = null;
+    // What a dialog asks is about what stands below it: that is looked at again once it is answered.
+    const dialog = document.querySelector("dialog[open]");
+    if (dialog) {
+      dialog.addEventListener("close", () => gather([]), { once: true });
+      return;
+    }
     const nouns = gathered;
     gathered = new Set();
     tell(nouns);

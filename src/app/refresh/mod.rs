@@ -1,7 +1,7 @@
 //! Keeping tokens fresh: one refresh at a time for each connection, begun ahead of expiry, by a caller who needs it, or by
 //! hand; whoever comes while it is under way shares it.
 //!
-//! The sequence of one refresh, and what survives a power cut at each of its steps, is in `flight.rs`.
+//! The sequence of one refresh, and what survives a power cut at each of its steps, is in `flight/mod.rs`.
 
 mod endpoint;
 pub(super) mod flight;
