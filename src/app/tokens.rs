@@ -144,9 +144,10 @@ fn refusal(found: &Found, min_ttl_ms: i64) -> Option<NoToken> {
     if found.rejected || (grant.blame == Some(Blame::App) && grant.due_at.is_some_and(|at| at > found.now)) {
         return Some(NoToken::AppSecretRejected);
     }
-    // Where a new one would live no longer than this one did, there is no point in asking for it.
+    // Where a new one would live no longer than this one did, there is no point in asking for it; one that lives for just
+    // so long has less left once it is here.
     match grant.lifetime_ms() {
-        Some(life) if life < min_ttl_ms && grant.is_good_for(life / 2, found.now) => {
+        Some(life) if life <= min_ttl_ms && grant.is_good_for(life / 2, found.now) => {
             Some(NoToken::TooShortLived { lifetime_s: life / 1000 })
         }
         _ => None,

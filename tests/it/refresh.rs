@@ -211,6 +211,19 @@ async fn min_ttl_is_kept_or_refused() {
     assert!(practice.refreshes().await <= 1);
 }
 
+/// A token has less left when it is here than it lives: nothing is out, and coming back later helps nobody.
+#[tokio::test]
+async fn tokens_that_live_for_just_as_long_as_is_asked_are_too_short_lived() {
+    let server = Server::start().await;
+    let practice = Practice::with(Options { access_token_life_s: 60, ..Options::default() });
+    let admin = server.admin();
+    let profile = practice.introduce(&admin).await;
+    let [(id, _)] = practice.connect(&admin, profile, 1, true).await[..] else { panic!("one") };
+    assert_eq!(admin.get(&token_path(id)).await.expect(409)["error"], "token_too_short_lived");
+    admin.get(&format!("{}?min_ttl=30", token_path(id))).await.expect(200);
+    assert_eq!(practice.refreshes().await, 1);
+}
+
 #[tokio::test]
 async fn odd_lifetimes_are_understood() {
     let (server, practice) = (Server::start().await, Practice::rotating(Rotation::None));
