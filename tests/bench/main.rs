@@ -10,6 +10,7 @@
 )]
 
 mod due;
+mod views;
 
 use std::{
     fs,
@@ -438,6 +439,7 @@ async fn main() {
         reads_under_a_flood,
         loading_again,
         searches,
+        views::painted,
         due::at_once
     );
 }
