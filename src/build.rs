@@ -1,8 +1,8 @@
 //! Makes what is embedded of `static/`: each file of the admin page as a browser is to get it, and the same compressed.
 //!
 //! The page is written for its readers and has no tools of its own: what stands in `static/` runs as it is. Here it only
-//! loses what no browser needs, comments that have a line to themselves and the spaces that lines begin with, so that its
-//! size is that of what it does. The catalogue of providers is no part of the page; `oauth::catalogue` embeds it.
+//! loses what no browser needs, comments and the spaces between words that need none, so that its size is that of what it
+//! does. The catalogue of providers is no part of the page; `oauth::catalogue` embeds it.
 
 use std::{
     env,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use flate2::{Compression, GzBuilder};
+use minifier::{css, js};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=static");
@@ -39,9 +40,11 @@ fn embed(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
         }
         let text = fs::read_to_string(&path)?;
         let bare = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("js" | "css") => bare(&text).map_err(|why| format!("{}:{why}", path.display()))?,
-            _ => text,
+            Some("js") => js::minify(&text).map(|bare| bare.to_string()),
+            Some("css") => css::minify(&text).map(|bare| bare.to_string()),
+            _ => Ok(text),
         };
+        let bare = bare.map_err(|why| format!("{}: {why}", path.display()))?;
         fs::write(to.join(&name), &bare)?;
         // No time and no name in it: the same source makes the same program.
         let mut packed = GzBuilder::new().write(Vec::new(), Compression::best());
@@ -51,28 +54,4 @@ fn embed(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
         fs::write(to.join(name), packed.finish()?)?;
     }
     Ok(())
-}
-
-/// A script or a style sheet without its lines of comment and its indentation; where it cannot be told whether a line is
-/// inside of a template, the line's number and why.
-fn bare(text: &str) -> Result<String, String> {
-    let mut bare = String::with_capacity(text.len());
-    let mut in_comment = false;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if in_comment || line.starts_with("/*") {
-            in_comment = !line.ends_with("*/");
-            if line.contains("*/") && in_comment {
-                return Err(format!("{}: something stands behind a comment", number + 1));
-            }
-        } else if !line.is_empty() && !line.starts_with("//") {
-            // What is inside of a template over several lines would lose its indentation too.
-            if line.matches('`').count() % 2 == 1 {
-                return Err(format!("{}: a template goes on in the next line", number + 1));
-            }
-            bare.push_str(line);
-            bare.push('\n');
-        }
-    }
-    Ok(bare)
 }

@@ -45,13 +45,13 @@ const VIEWS: [&str; 23] = [
     "settings",
     "audit",
 ];
-/// Tells when the frame with the first heading was painted, in milliseconds since the address was opened.
+/// Tells when the first frame in which nothing is missing was painted, in milliseconds since the address was opened.
 const WATCH: &str = "
     new MutationObserver((_, watch) => {
-        if (!document.querySelector('main h1')) return;
+        if (!document.querySelector('main h1') || document.querySelector('[aria-busy]')) return;
         watch.disconnect();
         requestAnimationFrame(() => setTimeout(() => { window.painted = performance.now(); }));
-    }).observe(document, { childList: true, subtree: true });";
+    }).observe(document, { childList: true, subtree: true, attributes: true });";
 
 /// Opens an address with an empty cache; when it was painted.
 async fn paint(browser: &Browser, url: &str) -> f64 {
@@ -114,7 +114,7 @@ pub async fn painted(http: &reqwest::Client) {
     }
     let plain = median(plain);
     let line = |view: &str, time: f64, asked: &str| {
-        println!("{view:<38} {:5.1} x a plain page ({time:.0} : {plain:.0} ms){asked}", time / plain)
+        println!("{view:<38} {:5.1} x a plain page ({time:.0} : {plain:.0} ms){asked}", time / plain);
     };
     line("log in", median(login), "");
 

@@ -22,6 +22,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("actix_web", &["http/", "simulator/"]),
     ("actix_multipart", &["http/"]),
     ("flate2", &["build.rs"]),
+    ("minifier", &["build.rs"]),
     ("rust_embed", &["http/"]),
     ("argon2", &["app/hashing.rs"]),
     ("aes_gcm", &["store/seal.rs"]),
