@@ -325,7 +325,7 @@ fn seed(db: &Connection) {
 /// The lists that the admin page lives on, of 100,000 connections and 10,000 profiles, against a plain walk over the same
 /// connections in the same run.
 async fn searches(http: &reqwest::Client) {
-    const CALLS: [&str; 14] = [
+    const CALLS: [&str; 15] = [
         "/api/search/connections",
         "/api/search/connections?q=number%2099999",
         "/api/search/connections?q=PERSON",
@@ -340,6 +340,7 @@ async fn searches(http: &reqwest::Client) {
         "/api/search/events?limit=200",
         "/api/expiring",
         "/api/overview",
+        "/api/keys",
     ];
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
