@@ -167,8 +167,10 @@ pub enum SetupFault {
     DialectOff,
     /// What works in the background does not.
     WorkersStopped,
-    /// Nobody, or somebody else, answers at the public URL.
+    /// Nobody answers at the public URL.
     ApiUnreachable(String),
+    /// Somebody else does, with this status.
+    ApiOfAnother(u16),
     /// We answer at the public URL, but saw another host: a proxy in between does not say the right one.
     ApiSeenElsewhere(String),
     /// Client secrets are sealed with keys that are not there.
@@ -210,7 +212,7 @@ impl SetupFault {
         match self {
             Self::DialectOff => "FLOW-CONFIG-01",
             Self::WorkersStopped => "FLOW-RABBIT-01",
-            Self::ApiUnreachable(_) => "FLOW-API-01",
+            Self::ApiUnreachable(_) | Self::ApiOfAnother(_) => "FLOW-API-01",
             Self::ApiSeenElsewhere(_) => "FLOW-API-02",
             Self::ClientSecretKeyMissing(_) => "FLOW-KEY-01",
             Self::TokenKeyMissing(_) => "FLOW-KEY-02",
@@ -340,7 +342,7 @@ impl App {
         Ok(match reach? {
             Reach::Failed(why) => Some(SetupFault::ApiUnreachable(why)),
             Reach::Answered { status, headers } => match headers.into_iter().next().flatten() {
-                None => Some(SetupFault::ApiUnreachable(format!("another server answers there, with status {status}"))),
+                None => Some(SetupFault::ApiOfAnother(status)),
                 Some(seen) if !seen.eq_ignore_ascii_case(ours) => Some(SetupFault::ApiSeenElsewhere(seen)),
                 Some(_) => None,
             },

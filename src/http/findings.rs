@@ -1,4 +1,8 @@
-//! The findings of checks in sentences, for every surface that tells of them.
+//! The findings of checks in sentences, for every surface that tells of them; and, for those who say them in words of
+//! their own, what a sentence is made of: `case`, a machine word that stands for that very sentence, and its facts, which
+//! are the names and numbers in it. A sentence may change, and its word stays.
+
+use serde_json::{Value, json};
 
 use super::problem::phrase;
 use crate::{
@@ -38,18 +42,22 @@ fn said(words: &Words) -> String {
     }
 }
 
+/// What is wrong with a certificate, in a word and for people; `None`: nothing that is known here.
+fn certificate_problem(why: &str) -> Option<(&'static str, &'static str)> {
+    // The words of rustls: a variant's name where it has no more to say.
+    match why.split([':', ' ', '(']).next().unwrap_or_default() {
+        "UnknownIssuer" => Some(("unknown_issuer", "it is signed by nobody whom this machine trusts")),
+        "Expired" | "ExpiredContext" => Some(("expired", "it has expired")),
+        "NotValidYet" | "NotValidYetContext" => Some(("not_valid_yet", "it is not valid yet")),
+        "NotValidForName" | "NotValidForNameContext" => Some(("other_name", "it is for another name")),
+        "Revoked" => Some(("revoked", "it has been revoked")),
+        _ => None,
+    }
+}
+
 /// What TLS says of a certificate, for people.
 fn certificate(why: &str) -> String {
-    // The words of rustls: a variant's name where it has no more to say.
-    let known = match why.split([':', ' ', '(']).next().unwrap_or_default() {
-        "UnknownIssuer" => "it is signed by nobody whom this machine trusts",
-        "Expired" | "ExpiredContext" => "it has expired",
-        "NotValidYet" | "NotValidYetContext" => "it is not valid yet",
-        "NotValidForName" | "NotValidForNameContext" => "it is for another name",
-        "Revoked" => "it has been revoked",
-        _ => return why.to_owned(),
-    };
-    format!("{known} ({why})")
+    certificate_problem(why).map_or_else(|| why.to_owned(), |(_, known)| format!("{known} ({why})"))
 }
 
 /// One sentence for a finding, without a full stop, to stand by itself or in a line.
@@ -138,6 +146,87 @@ pub fn sentence(finding: &Finding) -> String {
     }
 }
 
+/// Which of its secrets a client has shown, as [`client`] says it.
+fn client_word(secret: Option<SecretKind>) -> &'static str {
+    match secret {
+        None => "id",
+        Some(SecretKind::Next) => "id_and_next_secret",
+        Some(_) => "id_and_secret",
+    }
+}
+
+fn place_word(place: Place) -> &'static str {
+    match place {
+        Place::Authorization => "authorization",
+        Place::Token => "token",
+    }
+}
+
+/// The case and the facts of [`sentence`].
+pub fn facts(finding: &Finding) -> Value {
+    let (place, client) = (place_word, client_word);
+    match finding {
+        Finding::Setting { path, why } => json!({"case": "setting_wrong", "path": path, "fault": phrase(why)}),
+        Finding::OnlyHashed => json!({"case": "secret_only_hashed"}),
+        Finding::DoesNotOpen => json!({"case": "value_does_not_open"}),
+        Finding::Borrowed { connection } => json!({"case": "variables_borrowed", "connection": connection}),
+        Finding::Answers { place: at, url } => json!({"case": "endpoint_answers", "place": place(*at), "url": url}),
+        Finding::NoAnswer { place: at, url, why } => {
+            json!({"case": "endpoint_unreachable", "place": place(*at), "url": url, "why": why})
+        }
+        Finding::Certificate { place: at, url, why } => match certificate_problem(why) {
+            Some((problem, _)) => json!({
+                "case": "certificate_refused", "place": place(*at), "url": url, "problem": problem, "why": why
+            }),
+            None => json!({"case": "certificate_refused_why", "place": place(*at), "url": url, "why": why}),
+        },
+        Finding::Broken { place: at, url, status } => {
+            json!({"case": "endpoint_broken", "place": place(*at), "url": url, "status": status})
+        }
+        Finding::Elsewhere { url } => json!({"case": "token_endpoint_elsewhere", "url": url}),
+        Finding::NotAnEndpoint { url, status } => json!({"case": "no_token_endpoint", "url": url, "status": status}),
+        Finding::Clock { skew_ms } => match (skew_ms.unsigned_abs() / 1000, *skew_ms > 0) {
+            (0 | 1, _) => json!({"case": "provider_clock_agrees"}),
+            (seconds, true) => json!({"case": "provider_clock_ahead", "seconds": seconds}),
+            (seconds, false) => json!({"case": "provider_clock_behind", "seconds": seconds}),
+        },
+        Finding::Accepted { secret, confirmed: true } => json!({"case": "client_taken", "client": client(*secret)}),
+        Finding::Accepted { secret, confirmed: false } => {
+            json!({"case": "client_seems_taken", "client": client(*secret)})
+        }
+        Finding::Rejected { secret, words, other_works: false } => {
+            json!({"case": "client_turned_down", "client": client(*secret), "said": said(words)})
+        }
+        Finding::Rejected { secret, words, other_works: true } => {
+            json!({"case": "client_turned_down_other_works", "client": client(*secret), "said": said(words)})
+        }
+        Finding::OtherWay { secret, client_auth } => {
+            json!({"case": "client_auth_other", "client": client(*secret), "client_auth": client_auth})
+        }
+        Finding::RedirectUri { place: at, register, words: None } => {
+            json!({"case": "redirect_uri_unknown", "place": place(*at), "register": register})
+        }
+        Finding::RedirectUri { place: at, register, words: Some(words) } => json!({
+            "case": "redirect_uri_unknown_said", "place": place(*at), "register": register, "said": said(words)
+        }),
+        Finding::CodeFirst { secret } => json!({"case": "code_before_client", "client": client(*secret)}),
+        Finding::Unclear { secret, words } => {
+            json!({"case": "client_unclear", "client": client(*secret), "said": said(words)})
+        }
+        Finding::Tokens => json!({"case": "made_up_code_taken"}),
+        Finding::NoCodes => json!({"case": "codes_not_taken"}),
+        Finding::Refused { status } => json!({"case": "authorization_refused", "status": status}),
+        Finding::SentBack { error } => json!({"case": "authorization_sent_back", "error": error}),
+        Finding::Agrees { issuer } => json!({"case": "metadata_agrees", "issuer": issuer}),
+        Finding::Differs { field, ours, theirs } => {
+            json!({"case": "metadata_differs", "field": field, "ours": ours, "theirs": theirs})
+        }
+        Finding::NotDiscovered { why } => json!({"case": "metadata_unusable", "why": why}),
+        Finding::Offers { field, theirs } => json!({"case": "metadata_offers", "field": field, "theirs": theirs}),
+        Finding::Healed => json!({"case": "profile_healed"}),
+    }
+}
+
 fn clock(skew_ms: i64) -> String {
     // `Date` has whole seconds: a difference of one is none.
     let seconds = skew_ms.unsigned_abs() / 1000;
@@ -166,6 +255,10 @@ pub fn setup_sentence(fault: &SetupFault) -> String {
                 "This server cannot be reached at its public URL: {why}. Check --public-url, and the proxy in front."
             )
         }
+        SetupFault::ApiOfAnother(status) => format!(
+            "This server cannot be reached at its public URL: another server answers there, with status {status}. Check \
+             --public-url, and the proxy in front."
+        ),
         SetupFault::ApiSeenElsewhere(host) => format!(
             "Requests to the public URL arrive as requests to {}. Let the proxy in front keep the host, or name it \
              with --trusted-proxy and let it send X-Forwarded-Host.",
@@ -194,6 +287,57 @@ pub fn setup_sentence(fault: &SetupFault) -> String {
     };
     // A line each: what a path or a system says may have more.
     format!("[{}] {}", fault.code(), text.replace(['\n', '\r'], " "))
+}
+
+/// The cases and facts of [`setup_sentence`], one for each sentence in it.
+pub fn setup_facts(fault: &SetupFault) -> Vec<Value> {
+    let pairs = |pairs: &[(String, String)]| -> Vec<Value> {
+        pairs.iter().map(|(url, what)| json!({"url": url, "what": what})).collect()
+    };
+    vec![match fault {
+        SetupFault::DialectOff => json!({"case": "flow_services_off"}),
+        SetupFault::WorkersStopped => json!({"case": "work_stopped"}),
+        SetupFault::ApiUnreachable(why) => json!({"case": "public_url_unreachable", "why": why}),
+        SetupFault::ApiOfAnother(status) => json!({"case": "public_url_of_another", "status": status}),
+        SetupFault::ApiSeenElsewhere(host) => json!({"case": "public_url_other_host", "host": shown(host)}),
+        SetupFault::ClientSecretKeyMissing(ids) => json!({"case": "secret_keys_missing", "keys": ids}),
+        SetupFault::TokenKeyMissing(ids) => json!({"case": "token_keys_missing", "keys": ids}),
+        SetupFault::KeyFile(why) => json!({"case": "key_file_unreadable", "why": why}),
+        SetupFault::KeyDoesNotFit(key) => json!({"case": "key_file_does_not_fit", "key": key}),
+        SetupFault::ExchangeAnswersWrongly(urls) => json!({"case": "token_endpoints_wrong", "urls": pairs(urls)}),
+        SetupFault::ExchangeUnreachable(urls) => json!({"case": "token_endpoints_unreachable", "urls": pairs(urls)}),
+        SetupFault::EngineErrors(errors) => return engine_facts(errors),
+        SetupFault::EngineOff => json!({"case": "engine_off"}),
+    }]
+}
+
+fn engine_facts(errors: &EngineErrors) -> Vec<Value> {
+    let first = |ids: &[i64]| ids[..ids.len().min(MOST_LISTED)].to_vec();
+    let mut facts = Vec::new();
+    let mut add = |count: usize, fact: Value| {
+        if count > 0 {
+            facts.push(fact);
+        }
+    };
+    let EngineErrors { profiles, grants, answers, inputs, rejected } = errors;
+    let count = profiles.len();
+    let rows: Vec<Value> =
+        profiles.iter().take(MOST_LISTED).map(|(id, kind)| json!({"id": id, "kind": kind})).collect();
+    add(count, json!({"case": "secrets_do_not_open", "count": count, "profiles": rows}));
+    let count = grants.len();
+    add(count, json!({"case": "tokens_do_not_open", "count": count, "connections": first(grants)}));
+    let count = answers.len();
+    add(count, json!({"case": "answers_do_not_open", "count": count, "connections": first(answers)}));
+    let count = inputs.len();
+    add(count, json!({"case": "inputs_do_not_open", "count": count, "connections": first(inputs)}));
+    let count = rejected.len();
+    let rows: Vec<Value> = rejected
+        .iter()
+        .take(MOST_LISTED)
+        .map(|(id, name, why)| json!({"id": id, "name": shown(name), "why": why}))
+        .collect();
+    add(count, json!({"case": "apps_rejected", "count": count, "profiles": rows}));
+    facts
 }
 
 /// What the connection engine cannot work with, and what helps.

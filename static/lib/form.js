@@ -13,7 +13,11 @@ export function sentence(error) {
   if (error.status === 403 && error.message.startsWith("Forbidden")) return t("error.foreign");
   if (error.forbidden) return t("error.forbidden");
   if (error.ended) return t("error.ended");
-  return said(error.message) ?? t("error.other", { message: error.message });
+  const known = said(error.message);
+  if (known !== null) return known;
+  const fields = Object.entries(error.errors);
+  if (fields.length > 0) return fields.map(([path, phrases]) => `${path}: ${phrases.map(fault).join(" ")}`).join(" ");
+  return t("error.other", { message: error.message });
 }
 
 /**

@@ -1,5 +1,13 @@
 // The page's words: one table for each language, by view, and the same keys in each (a test compares them). `profiles.title`
 // is `title` among those of `profiles`. A browser fetches the table of the language that is spoken, and no other.
+//
+// Some sentences are the server's, which says them in English to whoever asks: what the doctor and a check find, what is
+// wrong with a backup or a field, what a setting is for. It sends with each what it is made of, a machine word and facts
+// (`told.js`), or the sentence is known here by its form (`FAULTS`). Three families have the words for those: `told` by the
+// machine word, `setting` by the setting's name, `fact` by the name of a fact and its value where that is no mere datum.
+// English has none of the three: there the server's own sentence stands, and stands nowhere twice. For what a table does
+// not know the server's sentence stands in any language. A test reads out of the server's source every word that it can
+// send, and fails where another language than English lacks one of them, or has one that nobody sends.
 
 const TABLES = { en: () => import("../lang/en.js"), ja: () => import("../lang/ja.js") };
 const KEPT = "grantry.language";
@@ -39,7 +47,8 @@ export async function speak(language) {
   try { localStorage.setItem(KEPT, language); } catch { /* A browser that keeps nothing: until the page is closed. */ }
 }
 
-function find(key) {
+/** The words of a key; nothing where the table has none. */
+export function find(key) {
   const dot = key.indexOf(".");
   return table[key.slice(0, dot)]?.[key.slice(dot + 1)];
 }
@@ -60,8 +69,13 @@ function fill(text, values) {
     if (!(name in values)) return whole;
     const value = values[name];
     if (one !== undefined) return value === 1 ? one : many;
-    return typeof value === "number" ? number(value) : String(value);
+    return typeof value === "number" ? number(value) : fact(name, value) ?? String(value);
   });
+}
+
+/** The word for what the server says of a fact: `place` is `token`. Nothing where that is a mere datum. */
+export function fact(name, value) {
+  return find(`fact.${name} ${value}`) ?? (name === "why" ? translated(REASONS, value) : null);
 }
 
 /**
@@ -81,6 +95,7 @@ const FAULTS = [
   [/^has already been taken$/, "fault.taken"],
   [/^must be an e-mail address$/, "fault.email"],
   [/^is not included in the list$/, "fault.list"],
+  [/^must be given, as several fit: (?<choices>.+)$/, "told.ambiguous"],
   [/^must be one of (?<values>.+)$/, "fault.one_of"],
   [/^must be of type (?<type>.+)$/, "fault.type"],
   [/^is not taken by this provider$/, "fault.not_for_provider"],
@@ -93,27 +108,70 @@ const FAULTS = [
   [/^is a placeholder/, "fault.placeholder"],
   [/^malformed JSON at line (?<line>\d+), column (?<column>\d+): (?<what>.+)$/, "fault.json"],
   [/^is not right$/, "fault.not_right"],
+  [/^is given twice, with different values$/, "told.differs"],
+  [/^is not UTF-8: the first bad byte is number (?<offset>\d+)$/, "told.not_utf8"],
+  [/^none fits, and one is needed$/, "told.none_fits"],
+  [/^the request changes nothing$/, "told.nothing_to_change"],
+  [/^at most (?<most>\d+) are allowed$/, "told.too_many"],
+  [/^is not granted$/, "told.not_granted"],
+  [/^is on already/, "told.already_on"],
+  [/^there may be more faults/, "told.and_more"],
+  [/^has its secret kept as a hash alone/, "told.only_hashed"],
+  [/^come from GRANTRY_KEYS/, "told.keys_elsewhere"],
+  [/^were changed in the key file/, "told.keys_changed"],
+  [/^were not changed: (?<why>.+)$/, "told.key_file"],
+  [/^is the active key/, "told.active_key"],
+  [/^has no endpoint for devices/, "told.no_devices"],
+  [/^is refused by the provider: (?<what>.+)$/, "told.provider_says"],
+  [/^there is none: it was promoted/, "told.no_next_secret"],
+  [/^has no discovery document that can be used: (?<why>.+)$/, "told.not_discovered"],
   [/^must be (?<form>.+)$/, "fault.form"],
 ];
 
 /** What the server says of a whole request. */
 const SENTENCES = [
   [/^This \w+ is in use by (?<connections>\d+) connections? and (?<customers>\d+) customers?/, "error.in_use_both"],
-  [/^This .+ is in use by (?<uses>.+)$/, "error.in_use"],
+  [/^This .+ is in use by (?<uses>[^;]+)/, "error.in_use"],
   [/^Not found/, "error.not_found"],
   [/^The provider is out/, "error.provider_out"],
   [/^This connection's grant is gone/, "error.grant_gone"],
   [/^The provider turns down the client id or secret/, "error.app_rejected"],
   [/^No account is connected yet/, "error.not_connected"],
-  [/^The server is busy/, "error.busy"],
+  [/^The server is busy|^Too many .+: try again$/, "error.busy"],
+  [/^Somebody else has changed/, "told.changed"],
+  [/ exists already$/, "told.exists"],
+  [/^The (request is too large|body is larger than)/, "told.too_large"],
+  [/^The database cannot be written/, "told.storage"],
+  [/^The server is stopping/, "told.stopping"],
+  [/^A backup is being made/, "told.backup_busy"],
+  [/^The backup could not be written or read/, "told.backup_out"],
+  [/^This provider's tokens live (?<seconds>\d+) seconds/, "told.short_lived"],
+  [/^Server error/, "told.server_error"],
+  [/^The request body did not arrive in time/, "told.slow_body"],
+  [/^Method not allowed|^The request body must not be compressed|^Unsupported media type|^Not acceptable/, "told.bad_request"],
+];
+
+/** Why something did not work, where no word of its own says so. */
+const REASONS = [
+  [/^(?<address>\S+) answers with status (?<status>\d+)$/, "told.why_status"],
+  [/^(?<address>\S+) answers with something else than a JSON object$/, "told.why_no_json"],
+  [/^(?<field>\w+) is no https URL$/, "told.why_no_https"],
+  [/^the provider says (?<error>.+)$/, "told.why_says"],
 ];
 
 function translated(table, phrase) {
   for (const [form, key] of table) {
     const found = form.exec(phrase);
-    if (found) return t(key, found.groups);
+    // In English the server's sentence needs no other.
+    if (found) return find(key) === undefined ? null : t(key, { ...found.groups, ...(found.groups?.uses && { uses: uses(found.groups.uses) }) });
   }
   return null;
+}
+
+/** `2 connections and 1 customer`, in the page's language. */
+function uses(text) {
+  const all = text.split(" and ").map((one) => /^(\d+) (.+?)s?$/.exec(one)).map((one) => one && [find(`fact.use ${one[2]}`), one[1]]);
+  return all.every((one) => one?.[0]) ? all.map((one) => one.join(": ")).join("、") : text;
 }
 
 /** A fault in the page's language; one that is not in the table, as the server says it. */
@@ -123,7 +181,7 @@ export function fault(phrase) {
 
 /** A sentence of the server's in the page's language, or nothing. */
 export function said(message) {
-  return translated(SENTENCES, message);
+  return translated(SENTENCES, message) ?? translated(FAULTS, message);
 }
 
 /** A time as people write it here. */
@@ -152,6 +210,13 @@ export function relative(text, now = Date.now()) {
     if (Math.abs(seconds) >= length * 0.95) return words.format(Math.round(seconds / length), unit);
   }
   return words.format(Math.round(seconds), "second");
+}
+
+/** A length of time, in the largest unit that says something. */
+export function span(ms) {
+  const hours = Math.max(ms, 0) / 3_600_000;
+  const [unit, length] = hours < 1 ? ["minute", hours * 60] : hours < 48 ? ["hour", hours] : ["day", hours / 24];
+  return new Intl.NumberFormat(current, { style: "unit", unit, unitDisplay: "long" }).format(Math.floor(length));
 }
 
 /** A number as people write it here. */

@@ -1,6 +1,6 @@
 // The state of a connection, in one word, in a sentence, and what to do about it.
 
-import { t, word } from "./i18n.js";
+import { fact, t, word } from "./i18n.js";
 import { badge } from "./parts.js";
 
 /** The states that a list can be searched for, worst first. */
@@ -26,7 +26,7 @@ export function stateBadge(item) {
   return badge(t(`state.${state}`), TONES[state]);
 }
 
-/** What a provider's error code, or a word of ours for a failure, means. */
+/** What a provider's error code, or a word or sentence of ours for a failure, means. */
 export function reason(code) {
-  return word(`reason.${code}`, code);
+  return fact("why", code) ?? word(`reason.${code}`, code);
 }

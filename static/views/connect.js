@@ -8,6 +8,7 @@ import { list, search } from "../lib/list.js";
 import { watch } from "../lib/live.js";
 import { ago, badge, card, copy, empty, head, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
+import { told } from "../lib/told.js";
 import { variableFields, variablesOf } from "./variables.js";
 
 const CONNECTION = "/api/connections";
@@ -122,7 +123,7 @@ function waiting(way, answer, known) {
   const state = h("p", { class: "waiting", role: "status" }, h("span", { class: "pulse", "aria-hidden": "true" }), t("connect.waiting"));
   const element = card(null,
     h("h2", { tabindex: "-1" }, t(`connect.${way}_title`)),
-    (answer.warnings ?? []).map((warning) => h("p", { class: "note warn" }, word(warning))),
+    (answer.warnings ?? []).map((message, at) => h("p", { class: "note warn" }, told({ message, facts: answer.facts?.slice(at, at + 1) }))),
     way === "link" ? link(answer) : device(answer),
     h("p", { class: "faint" }, t("connect.ends"), " ", ago(answer.expires_at)),
     state,
@@ -157,10 +158,6 @@ function waiting(way, answer, known) {
   }, LOOK);
   let seen = false;
   return box;
-}
-
-function word(warning) {
-  return typeof warning === "string" ? warning : warning.message ?? JSON.stringify(warning);
 }
 
 function link({ url }) {

@@ -3,7 +3,7 @@
 import { at, call } from "../lib/api.js";
 import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
-import { number, t, time, word } from "../lib/i18n.js";
+import { fact, number, t, time, word } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
 import { action, ago, badge, block, card, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
@@ -87,7 +87,7 @@ function verdict(connection) {
   return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
     h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
     h("p", {}, t(`state.${state}_text`)),
-    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
+    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", fact("why", words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
     mayWrite() && todo(state, connection),
   );
 }

@@ -7,6 +7,7 @@ import { sentence } from "../lib/form.js";
 import { number, size, t, word } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
 import { action, ago, badge, block, card, copyable, facts, head, icon, say } from "../lib/parts.js";
+import { help, quoted, told } from "../lib/told.js";
 
 const BACKUPS = "/api/backups";
 const KEYS = "/api/keys";
@@ -42,7 +43,7 @@ function all(settings) {
   return table({
     title: t("settings.settings"), items: [...settings.filter(own), ...settings.filter((one) => !own(one))],
     columns: [
-      { title: t("profiles.name"), head: true, cell: (item) => [h("code", {}, item.name), h("small", { lang: "en" }, item.help)] },
+      { title: t("profiles.name"), head: true, cell: (item) => [h("code", {}, item.name), h("small", {}, help(item))] },
       { title: t("settings.value"), cell: (item) => (item.value === null ? "–" : h("code", {}, plain(item.value))) },
       { title: t("settings.source"), cell: (item) => [badge(word(`source.${item.source}`, item.source), own(item) ? "good" : ""), own(item) && item.default !== null && h("small", {}, t("settings.instead"), " ", h("code", {}, plain(item.default)))] },
     ],
@@ -57,7 +58,7 @@ function backups(found, again) {
       [t("settings.schedule"), found.every_hours ? t("settings.every", { n: found.every_hours, keep: found.keep }) : t("settings.no_schedule")],
       [t("settings.next"), ago(found.next_at)],
     ]),
-    found.last_failure && h("p", { class: "alert" }, t("settings.failed"), " ", ago(found.last_failure.at), ": ", plain(found.last_failure.message)),
+    found.last_failure && h("p", { class: "alert" }, t("settings.failed"), " ", ago(found.last_failure.at), ": ", quoted(found.last_failure.message)),
     items.length === 0 && h("p", { class: "note warn" }, t("overview.no_backup"), ". ", t("overview.backup_text")),
     h("div", { class: "actions" }, action([icon("plus"), t("settings.create")], async () => { await call("POST", BACKUPS); say(t("profiles.saved")); await again(); }, { class: "main", "data-create": true, "data-key": "create" })),
     items.length > 0 && h("ul", { class: "plain-list" }, items.map((one) => backup(one, again))),
@@ -68,16 +69,16 @@ function backups(found, again) {
 
 function backup(one, again) {
   const path = `${BACKUPS}/${encodeURIComponent(one.name)}`;
-  const told = h("div", { "aria-live": "polite" });
-  const faults = (all) => h("ul", { class: "short" }, all.map((fault) => h("li", {}, plain(fault.message))));
+  const verified = h("div", { "aria-live": "polite" });
+  const faults = (all) => h("ul", { class: "short" }, all.map((fault) => h("li", {}, told(fault))));
   return h("li", {},
     h("div", { class: "between" }, h("strong", {}, name(one.name)), one.faults ? badge(t("settings.unfit"), "bad") : ago(one.created_at)),
     one.faults ? faults(one.faults) : h("small", {}, [size(one.size), word(`occasion.${one.occasion}`, one.occasion), `${t("nav.connections")}: ${number(one.counts?.connections ?? 0)}`].join(" · "), " · ", t("settings.verified"), " ", ago(one.verified_at)),
-    told,
+    verified,
     h("div", { class: "actions" },
       action(t("settings.verify"), async () => {
         const { fit, faults: all } = await call("POST", `${path}/verify`);
-        swap(told, h("p", { class: fit ? "note" : "alert", "data-fit": String(fit) }, t(fit ? "settings.fit" : "settings.unfit_text"), !fit && faults(all)));
+        swap(verified, h("p", { class: fit ? "note" : "alert", "data-fit": String(fit) }, t(fit ? "settings.fit" : "settings.unfit_text"), !fit && faults(all)));
       }, { class: "small", "data-verify": one.name }),
       h("a", { class: "button small", href: path, download: `${one.name}.tar`, "aria-label": `${t("applications.download")}: ${plain(one.name)}` }, icon("save"), t("applications.download")),
       h("button", { class: "small danger", "data-delete": one.name, "aria-label": `${t("profiles.delete")}: ${plain(one.name)}`, onclick: async () => {
@@ -95,7 +96,7 @@ async function examine(checked) {
     const worst = ["error", "warning", "ok"].find((level) => findings.some((one) => one.level === level)) ?? "ok";
     swap(checked, h("p", { class: "verdict-line", "data-worst": worst }, badge(t(`settings.doctor_${worst}`), TONES[worst])),
       h("ul", { class: "plain-list findings" }, findings.map((one) => h("li", { class: TONES[one.level] }, icon(one.level === "ok" ? "check" : "alert"),
-        h("div", {}, h("strong", {}, word(`doctor.${one.code.toLowerCase().replaceAll("-", "_")}`, one.code)), h("span", { class: "unseen" }, ` (${t(`check.${one.level}`)})`), h("small", { lang: "en" }, plain(one.message)))))));
+        h("div", {}, h("strong", {}, word(`doctor.${one.code.toLowerCase().replaceAll("-", "_")}`, one.code)), h("span", { class: "unseen" }, ` (${t(`check.${one.level}`)})`), h("small", {}, told(one)))))));
   } catch (error) {
     swap(checked, h("p", { class: "alert", role: "alert" }, sentence(error)));
   }
@@ -103,7 +104,7 @@ async function examine(checked) {
 
 /** Which keys there are; how far a change of keys is, where one is on its way. */
 function keys() {
-  const told = h("div", { "aria-live": "polite" });
+  const opened = h("div", { "aria-live": "polite" });
   let timer = null;
   const element = block({
     lines: 3,
@@ -120,11 +121,11 @@ function keys() {
           h("div", { class: "between" }, h("small", {}, t("settings.key_values", { n: one.values })),
             rotation && one.known && !one.active && one.values === 0 && h("button", { class: "small danger", "data-forget": one.id, "data-key": `forget-${one.id}`, onclick: () => forget(one, again) }, t("settings.forget")))))),
         rotation?.sealing && h("p", { class: "note", "data-sealing": true }, t("settings.sealing", { n: rotation.sealed, left: rotation.left })),
-        told,
+        opened,
         h("div", { class: "actions" },
           action(t("settings.keys_verify"), async () => {
             const { values, unopenable } = await call("POST", `${KEYS}/verify`);
-            swap(told, h("p", { class: unopenable.length === 0 ? "note" : "alert", "data-keys-verified": true },
+            swap(opened, h("p", { class: unopenable.length === 0 ? "note" : "alert", "data-keys-verified": true },
               t(unopenable.length === 0 ? "settings.keys_good" : "settings.keys_bad", { n: values, bad: unopenable.length }), unopenable.length > 0 && h("code", {}, ` ${unopenable.slice(0, 20).map((one) => `${one.table} ${one.row}`).join(", ")}`)));
           }, { class: "small", "data-verify-keys": true, "data-key": "verify-keys" }),
           rotation && h("button", { class: "small", "data-rotate": true, "data-key": "rotate", onclick: async () => {

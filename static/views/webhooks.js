@@ -8,6 +8,7 @@ import { number, t, word } from "../lib/i18n.js";
 import { list, listing, whole } from "../lib/list.js";
 import { action, ago, badge, block, card, copyable, empty, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
+import { reason } from "../lib/state.js";
 
 const PATH = "/api/webhooks";
 const EVENTS = ["connected", "needs_reauthorization", "app_secret_rejected", "healed", "disconnected"];
@@ -97,7 +98,7 @@ function draw({ webhook, path, tried, again }) {
     swap(tried, h("p", { class: "note" }, t("webhooks.testing")));
     try {
       const { delivered, result, milliseconds } = await call("POST", `${path}/test`);
-      swap(tried, h("p", { class: delivered ? "note" : "alert", "data-delivered": String(delivered) }, t(delivered ? "webhooks.test_ok" : "webhooks.test_failed", { result: word(`reason.${result}`, result), n: milliseconds })));
+      swap(tried, h("p", { class: delivered ? "note" : "alert", "data-delivered": String(delivered) }, t(delivered ? "webhooks.test_ok" : "webhooks.test_failed", { result: reason(result), n: milliseconds })));
     } catch (error) {
       swap(tried, h("p", { class: "alert", role: "alert" }, sentence(error)));
     }
@@ -135,7 +136,7 @@ function deliveries(path, id, query) {
       { title: t("webhooks.event"), head: true, cell: (item) => [event(item.type), h("small", {}, t("profiles.number", { id: String(item.event_id) }))] },
       { title: t("profiles.state"), cell: (item) => badge(t(`delivery.${item.status}`), TONES[item.status]) },
       { title: t("webhooks.tries"), kind: "number", cell: (item) => number(item.attempts) },
-      { title: t("webhooks.result"), cell: (item) => (item.result ? word(`reason.${item.result}`, item.result) : "–") },
+      { title: t("webhooks.result"), cell: (item) => (item.result ? reason(item.result) : "–") },
       { title: t("webhooks.when"), kind: "time", cell: (item) => (item.settled_at ? ago(item.settled_at) : item.next_at ? [t("webhooks.next"), " ", ago(item.next_at)] : "–") },
       { title: t("tokens.doing"), kind: "actions", cell: (item) => item.status !== "delivered" && action(t("webhooks.retry"), async () => { await call("POST", `${path}/deliveries/${item.id}/retry`); say(t("profiles.saved")); await part.again(); }, { class: "small", "data-retry": item.id, "data-key": `retry-${item.id}` }) },
     ],

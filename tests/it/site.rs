@@ -355,7 +355,8 @@ fn words(text: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
     let en = words(include_str!("../../static/lang/en.js"));
-    let ja = words(include_str!("../../static/lang/ja.js"));
+    let mut ja = words(include_str!("../../static/lang/ja.js"));
+    ja.retain(|key, _| !SERVERS.iter().any(|family| key.starts_with(family)));
     assert!(
         en.keys().eq(ja.keys()),
         "{:?}",
@@ -379,11 +380,148 @@ fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
         assert!(used.contains(key.as_str()) || put_together, "{key} is not used");
     }
     for start in begun {
-        assert!(en.keys().any(|key| key.starts_with(start)), "nothing begins with {start}");
+        let known = en.keys().any(|key| key.starts_with(start)) || SERVERS.contains(&start);
+        assert!(known, "nothing begins with {start}");
     }
     let families: BTreeSet<&str> = en.keys().filter_map(|key| key.split_once('.')).map(|(family, _)| family).collect();
     for key in used.iter().filter(|key| key.split_once('.').is_some_and(|(family, _)| families.contains(family))) {
         assert!(en.contains_key(*key), "{key} is in no table");
+    }
+}
+
+/// The families of words for what the server says itself, which English has none of.
+const SERVERS: [&str; 3] = ["told.", "fact.", "setting."];
+/// What must have a form only in requests that the page does not send.
+const FORMS_OF_OTHERS: [&str; 8] = [
+    "the `next` of an answer",
+    "a number from 1 to 200",
+    "* or entity-tags in quotes, as ETag has them",
+    "false where oauth_token_pair is given",
+    "a number of seconds, or such as 12h or 30d, up to 400d",
+    "a whole number from 1 to 1000",
+    "a whole number from 0",
+    "an e-mail address",
+];
+
+/// What a pattern finds in a text, by its groups.
+fn found<'a>(pattern: &str, text: &'a str) -> Vec<Vec<&'a str>> {
+    let pattern = regex_lite::Regex::new(pattern).unwrap();
+    let groups = |found: regex_lite::Captures<'a>| {
+        found.iter().skip(1).map(|group| group.map_or("", |group| group.as_str())).collect()
+    };
+    pattern.captures_iter(text).map(groups).collect()
+}
+
+/// The sentences that stand in a function of a source, with something in each gap.
+fn sentences(source: &str, function: &str) -> Vec<String> {
+    let body = source.split_once(&format!("fn {function}(")).unwrap().1.split_once("\n}\n").unwrap().0;
+    let gap = regex_lite::Regex::new(r"\{[^{}]*\}").unwrap();
+    let texts = found(r#""((?:[^"\\]|\\(?s:.))*)""#, body);
+    let whole = regex_lite::Regex::new(r"\\\n\s*").unwrap();
+    let texts = texts.iter().map(|text| gap.replace_all(&whole.replace_all(text[0], ""), "7").into_owned());
+    texts.filter(|text| text.contains(' ') && ![",", ";", "and"].contains(&text.trim())).collect()
+}
+
+/// Everything below a folder with this ending, in one text.
+fn sources(folder: &str, ending: &str) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap();
+        if path.is_dir() {
+            all += &sources(name, ending);
+        } else if name.ends_with(ending) {
+            all += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    all
+}
+
+#[test]
+fn what_the_server_says_has_words_in_japanese_for_every_machine_word_it_can_send() {
+    let (en, ja) = (words(include_str!("../../static/lang/en.js")), words(include_str!("../../static/lang/ja.js")));
+    let doubled: Vec<_> = en.keys().filter(|key| SERVERS.iter().any(|family| key.starts_with(family))).collect();
+    assert!(doubled.is_empty(), "the server says these in English itself: {doubled:?}");
+    let of = |family: &str| -> BTreeSet<String> {
+        ja.keys().filter_map(|key| key.strip_prefix(family)).map(str::to_owned).collect()
+    };
+
+    // Each case with its facts: in the sources of the API, and in the forms by which the page knows a sentence.
+    let i18n = include_str!("../../static/lib/i18n.js");
+    let mut cases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for case in found(r#""case": "([a-z_]+)"([^}]*)\}"#, &sources("src/http", ".rs")) {
+        let facts = found(r#""([a-z_]+)":"#, case[1]);
+        cases.entry(case[0].to_owned()).or_default().extend(facts.iter().map(|fact| fact[0].to_owned()));
+    }
+    assert!(cases.len() > 80, "they are written in another way now: {cases:?}");
+    for case in found(r#"\[/(.+)/, "told\.([a-z_0-9]+)"\]"#, i18n) {
+        let facts = found(r"\?<(\w+)>", case[0]);
+        cases.entry(case[1].to_owned()).or_default().extend(facts.iter().map(|fact| fact[0].to_owned()));
+    }
+    let told = of("told.");
+    let difference: Vec<_> =
+        told.iter().chain(cases.keys()).filter(|case| !told.contains(*case) || !cases.contains_key(*case)).collect();
+    assert!(difference.is_empty(), "only in the table, or only at the server: {difference:?}");
+    for (case, facts) in &cases {
+        for gap in found(r"\{(\w+)\}", &ja[&format!("told.{case}")]) {
+            assert!(facts.contains(gap[0]), "{case} has no {}", gap[0]);
+        }
+    }
+
+    let settings: BTreeSet<String> = grantry::config::SETTINGS.iter().map(|setting| setting.key.to_owned()).collect();
+    assert_eq!(of("setting."), settings);
+
+    let doctor = include_str!("../../src/app/doctor/mod.rs").split_once("fn code(").unwrap().1;
+    for code in found(r#"=> "([a-z-]+)""#, doctor.split_once("\n    }\n").unwrap().0) {
+        assert!(ja.contains_key(&format!("doctor.{}", code[0].replace('-', "_"))), "{}", code[0]);
+    }
+}
+
+#[test]
+fn the_page_knows_each_fault_and_each_refusal_of_the_server_by_its_form() {
+    let ja = words(include_str!("../../static/lang/ja.js"));
+    let i18n = include_str!("../../static/lib/i18n.js");
+    let problem = include_str!("../../src/http/problem.rs");
+    let forms = |table: &str| -> Vec<(regex_lite::Regex, String)> {
+        let lines = i18n.split_once(&format!("const {table} = [")).unwrap().1.split_once("\n];").unwrap().0;
+        let forms = found(r#"\[/(.+)/, "([a-z_.0-9]+)"\]"#, lines);
+        forms.iter().map(|form| (regex_lite::Regex::new(form[0]).unwrap(), form[1].to_owned())).collect()
+    };
+    let knows = |forms: &[(regex_lite::Regex, String)], text: &str| {
+        let key = forms.iter().find(|(form, _)| form.is_match(text)).map(|(_, key)| key);
+        key.is_some_and(|key| ja.contains_key(key))
+    };
+    let faults = forms("FAULTS");
+    let phrases = sentences(problem, "phrase");
+    assert!(phrases.len() > 35, "{phrases:?}");
+    for phrase in phrases {
+        assert!(knows(&faults, &phrase), "no form fits {phrase:?}");
+    }
+    let refusals = forms("SENTENCES");
+    for function in ["sentence", "error_sentence"] {
+        for sentence in sentences(problem, function) {
+            // By their status the page knows these.
+            let by_status = ["Unauthorized:", "Forbidden:", "Too many requests"];
+            if !by_status.iter().any(|start| sentence.starts_with(start)) {
+                assert!(knows(&refusals, &sentence), "no form fits {sentence:?}");
+            }
+        }
+    }
+
+    let sources = sources("src", ".rs");
+    for form in found(r#"Malformed\(\s*"([^"]+)""#, &sources) {
+        let known = ja.contains_key(&format!("fact.form {}", form[0])) || FORMS_OF_OTHERS.contains(&form[0]);
+        assert!(known, "{:?} has no words", form[0]);
+    }
+    for kind in found(r#"WrongType\("([^"]+)""#, &sources) {
+        assert!(ja.contains_key(&format!("fact.type {}", kind[0])), "{:?} has no words", kind[0]);
+    }
+    // A word for what nobody says any more is one too many.
+    let said = sources + include_str!("../../src/http/findings.rs");
+    for key in ja.keys().filter_map(|key| key.strip_prefix("fact.")) {
+        let (_, value) = key.split_once(' ').unwrap();
+        let from_the_parser = key.starts_with("what ");
+        assert!(from_the_parser || said.contains(&format!("\"{value}\"")), "nobody says {key:?}");
     }
 }
 

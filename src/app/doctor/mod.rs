@@ -214,7 +214,11 @@ impl App {
         for fault in self.check_setup(caller).await? {
             let level = match &fault {
                 // Nobody is served, so nobody has to get here.
-                SetupFault::ApiUnreachable(_) | SetupFault::ApiSeenElsewhere(_) if !served => continue,
+                SetupFault::ApiUnreachable(_) | SetupFault::ApiOfAnother(_) | SetupFault::ApiSeenElsewhere(_)
+                    if !served =>
+                {
+                    continue;
+                }
                 // What somebody has chosen, and what others have to mend.
                 SetupFault::DialectOff
                 | SetupFault::EngineOff

@@ -1,4 +1,6 @@
 //! `/api/backups`: makes, lists, verifies, sends and removes backups. The keys are in none of them.
+//!
+//! What is wrong with one: `{"code", "message", "facts": [{"case", …}]}`, where `facts` is what `message` is made of.
 
 use std::io::Read as _;
 
@@ -35,7 +37,24 @@ fn wire(name: &str, manifest: &Manifest) -> Value {
 }
 
 fn faults(faults: &[Unfit]) -> Vec<Value> {
-    faults.iter().map(|fault| json!({"code": fault.code(), "message": fault.to_string()})).collect()
+    let wire = |fault: &Unfit| json!({"code": fault.code(), "message": fault.to_string(), "facts": [facts(fault)]});
+    faults.iter().map(wire).collect()
+}
+
+/// The case and the facts of what is wrong.
+fn facts(fault: &Unfit) -> Value {
+    match fault {
+        Unfit::Missing(file) => json!({"case": "backup_file_missing", "file": file}),
+        Unfit::Manifest(why) => json!({"case": "backup_manifest_unreadable", "why": why}),
+        Unfit::Unreadable(why) => json!({"case": "backup_copy_unreadable", "why": why}),
+        Unfit::Size { expected, found } => json!({"case": "backup_other_size", "expected": expected, "found": found}),
+        Unfit::Hash => json!({"case": "backup_other_hash"}),
+        Unfit::Damaged(why) => json!({"case": "backup_damaged", "why": why}),
+        Unfit::References(count) => json!({"case": "backup_references", "count": count}),
+        Unfit::NotOurs => json!({"case": "backup_not_ours"}),
+        Unfit::Newer { found, known } => json!({"case": "backup_newer", "found": found, "known": known}),
+        Unfit::OtherKey(key) => json!({"case": "backup_other_key", "key": key}),
+    }
 }
 
 pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {

@@ -79,6 +79,7 @@ pub(super) async fn link(app: web::Data<App>, caller: Admitted, body: Json) -> R
         "url": link.url,
         "expires_at": with_offset(link.expires_at),
         "warnings": warnings(link.crowd.as_ref()),
+        "facts": warning_facts(link.crowd.as_ref()),
     })))
 }
 
@@ -96,12 +97,19 @@ pub(super) async fn device(app: web::Data<App>, caller: Admitted, body: Json) ->
         "expires_at": with_offset(device.expires_at),
         "interval": device.interval_s,
         "warnings": warnings(device.crowd.as_ref()),
+        "facts": warning_facts(device.crowd.as_ref()),
     });
     // As in RFC 8628 §3.2: not there where the provider has none.
     if let Some(complete) = device.verification_uri_complete {
         answer["verification_uri_complete"] = complete.into();
     }
     Ok(result(answer))
+}
+
+/// The cases and facts of [`warnings`], one for each.
+fn warning_facts(crowd: Option<&Crowd>) -> Vec<Value> {
+    let facts = |Crowd { account, count, most }: &Crowd| json!({"case": "account_crowded", "account": account, "count": count, "most": most});
+    crowd.map(facts).into_iter().collect()
 }
 
 /// What somebody should know before, or after, an account is connected.
@@ -283,6 +291,7 @@ fn wire(detail: &Detail) -> Value {
         "grant": grant,
         "device": detail.device.as_ref().map(standing),
         "warnings": warnings(detail.crowd.as_ref()),
+        "facts": warning_facts(detail.crowd.as_ref()),
         "hand_outs": {
             "count": handed_out.map_or(0, |grant| grant.handed_out),
             "last_at": time(handed_out.and_then(|grant| grant.handed_out_at)),

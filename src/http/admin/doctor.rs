@@ -1,4 +1,11 @@
 //! `/api/doctor`: the whole installation, looked at from every side, in sentences.
+//!
+//! ```text
+//! {"result": {"findings": [{"level": "ok|warning|error", "code", "message", "facts": [{"case", …}]}]}}
+//! ```
+//!
+//! `code` says what was looked at. `facts` is what `message` is made of, one for each sentence in it: its machine word, and
+//! the names and numbers in it; `…_ms` is a length of time, `…_bytes` a size, `…_at` a time.
 
 use std::path::Path;
 
@@ -13,7 +20,7 @@ use crate::{
     },
     http::{
         caller::Admitted,
-        findings::setup_sentence,
+        findings::{setup_facts, setup_sentence},
         problem::Failure,
         time::{whole_seconds, with_offset},
     },
@@ -25,7 +32,68 @@ pub(super) async fn get(app: web::Data<App>, caller: Admitted) -> Result<HttpRes
 }
 
 fn wire(finding: &Finding) -> Value {
-    json!({"level": finding.level.as_str(), "code": finding.fact.code(), "message": sentence(&finding.fact)})
+    json!({
+        "level": finding.level.as_str(),
+        "code": finding.fact.code(),
+        "message": sentence(&finding.fact),
+        "facts": facts(&finding.fact),
+    })
+}
+
+/// The cases and facts of [`sentence`].
+fn facts(fact: &Fact) -> Vec<Value> {
+    vec![match fact {
+        Fact::Setup(fault) => return setup_facts(fault),
+        Fact::SetupFine => json!({"case": "setup_fine"}),
+        Fact::Open(path) => json!({"case": "file_open", "path": path}),
+        Fact::Private => json!({"case": "files_private"}),
+        Fact::Free(path, free) => json!({"case": "disk_free", "path": path, "free_bytes": free}),
+        Fact::Size(database, log) => {
+            json!({"case": "database_size", "database_bytes": database, "log_bytes": log})
+        }
+        Fact::Structure(report) if report.is_empty() => json!({"case": "database_fine"}),
+        Fact::Structure(report) => json!({"case": "database_damaged", "report": report}),
+        Fact::Sqlite(version) => json!({"case": "sqlite_version", "version": version}),
+        Fact::Backup(last, age, verified) => {
+            json!({"case": "backup_last", "name": last.name, "age_ms": age, "verified_ms": verified})
+        }
+        Fact::NoBackup => json!({"case": "backup_none"}),
+        Fact::NoSchedule => json!({"case": "backup_unscheduled"}),
+        Fact::BackupFailed(why) => json!({"case": "backup_failed", "why": why}),
+        Fact::BackupsUnreadable(names) => json!({"case": "backups_unreadable", "names": names}),
+        Fact::Skew(provider, ms) => {
+            let seconds = ms.unsigned_abs() / 1000;
+            if *ms > 0 {
+                json!({"case": "clock_ahead", "provider": provider, "seconds": seconds})
+            } else {
+                json!({"case": "clock_behind", "provider": provider, "seconds": seconds})
+            }
+        }
+        Fact::ClocksAgree => json!({"case": "clocks_agree"}),
+        Fact::Expiring(count, first) => {
+            json!({"case": "things_expire", "count": count, "first_at": with_offset(*first)})
+        }
+        Fact::NothingExpires => json!({"case": "nothing_expires"}),
+        Fact::Connections(state, count) => match *state {
+            "needs_reauthorization" => json!({"case": "connections_lost", "count": count}),
+            "uncertain" => json!({"case": "connections_uncertain", "count": count}),
+            "app_secret_rejected" => json!({"case": "connections_wait", "count": count}),
+            _ => json!({"case": "connections_failing", "count": count}),
+        },
+        Fact::ConnectionsFine(count) => json!({"case": "connections_fine", "count": count}),
+        Fact::Overdue(count) => json!({"case": "refreshes_overdue", "count": count}),
+        Fact::DeadDeliveries(count) => json!({"case": "deliveries_dead", "count": count}),
+        Fact::Certificate(path, end, left) if *left <= 0 => {
+            json!({"case": "certificate_ended", "path": path, "end_at": with_offset(*end)})
+        }
+        Fact::Certificate(path, end, left) => {
+            json!({"case": "certificate_ends", "path": path, "end_at": with_offset(*end), "left_ms": left})
+        }
+        Fact::CertificateUnreadable(path, why) => json!({"case": "certificate_unreadable", "path": path, "why": why}),
+        Fact::InsecureHttp => json!({"case": "insecure_http"}),
+        Fact::AllowPrivate => json!({"case": "private_allowed"}),
+        Fact::Rotating(since) => json!({"case": "keys_rotating", "since_at": with_offset(*since)}),
+    }]
 }
 
 /// `12.3 MB`.

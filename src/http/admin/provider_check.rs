@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! {"result": {"verdict": "accepted|rejected|redirect_uri|unknown|unreachable|misconfigured",
-//!   "findings": [{"code", "severity": "ok|warning|error", "message"}],
+//!   "findings": [{"code", "severity": "ok|warning|error", "message", "facts": [{"case", …}]}],
 //!   "sent": [{"method", "url", "headers", "fields"}],
 //!   "received": [{"status", "headers", "body", "trouble"}],
 //!   "redirect_uri", "clock_skew_ms"}}
 //! ```
+//!
+//! `facts` is what `message` is made of: the machine word of the sentence, and the names and numbers in it.
 //!
 //! `received` has an answer for each request of `sent`, in the same order; where none came `status` is null and `trouble`
 //! says why. Secrets and codes are `••••` in both, also where the provider repeats them. Public metadata that is fetched
@@ -28,7 +30,7 @@ use crate::{
     http::{
         body::{self, MOST_JSON, is_json, path_id},
         caller::Admitted,
-        findings::sentence,
+        findings::{facts, sentence},
         problem::{Failure, Kind},
         time::whole_seconds,
     },
@@ -91,7 +93,12 @@ fn wire(checked: &Checked) -> Value {
 }
 
 fn finding(finding: &Finding) -> Value {
-    json!({"code": finding.code(), "severity": finding.severity().as_str(), "message": sentence(finding)})
+    json!({
+        "code": finding.code(),
+        "severity": finding.severity().as_str(),
+        "message": sentence(finding),
+        "facts": [facts(finding)],
+    })
 }
 
 fn sent(exchange: &Exchange) -> Value {
