@@ -2,10 +2,11 @@
 // is `title` among those of `profiles`. A browser fetches the table of the language that is spoken, and no other.
 //
 // Some sentences are the server's, which says them in English to whoever asks: what the doctor and a check find, what is
-// wrong with a backup or a field, what a setting is for. It sends with each what it is made of, a machine word and facts
-// (`told.js`), or the sentence is known here by its form (`FAULTS`). Three families have the words for those: `told` by the
-// machine word, `setting` by the setting's name, `fact` by the name of a fact and its value where that is no mere datum.
-// English has none of the three: there the server's own sentence stands, and stands nowhere twice. For what a table does
+// wrong with a backup or a field, what a setting or a variable of a provider is for. It sends with each what it is made of, a machine word and facts
+// (`told.js`), or the sentence is known here by its form (`FAULTS`). Four families have the words for those: `told` by the
+// machine word, `setting` by the setting's name, `variable` by its name, behind that of its provider where others mean
+// something else by it, and `fact` by the name of a fact and its value where that is no mere datum.
+// English has none of the four: there the server's own sentence stands, and stands nowhere twice. For what a table does
 // not know the server's sentence stands in any language. A test reads out of the server's source every word that it can
 // send, and fails where another language than English lacks one of them, or has one that nobody sends.
 
@@ -151,6 +152,11 @@ const SENTENCES = [
   [/^Method not allowed|^The request body must not be compressed|^Unsupported media type|^Not acceptable/, "told.bad_request"],
 ];
 
+/** What a variable of a provider is for. */
+const HELPS = [
+  [/^'(?<part>[^']+)' in (?<address>\S+)\.$/, "told.variable_part"],
+];
+
 /** Why something did not work, where no word of its own says so. */
 const REASONS = [
   [/^(?<address>\S+) answers with status (?<status>\d+)$/, "told.why_status"],
@@ -172,6 +178,12 @@ function translated(table, phrase) {
 function uses(text) {
   const all = text.split(" and ").map((one) => /^(\d+) (.+?)s?$/.exec(one)).map((one) => one && [find(`fact.use ${one[2]}`), one[1]]);
   return all.every((one) => one?.[0]) ? all.map((one) => one.join(": ")).join("、") : text;
+}
+
+/** Title and help of a provider's variable, those that there are words for: somebody's own definition has its own. */
+export function variable({ slug, origin }, key, { title, help }) {
+  const known = origin === "built_in" ? find(`variable.${slug} ${key}`) ?? find(`variable.${key}`) : undefined;
+  return { title: fact("title", title), help: translated(HELPS, help ?? "") ?? known };
 }
 
 /** A fault in the page's language; one that is not in the table, as the server says it. */

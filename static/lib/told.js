@@ -13,6 +13,12 @@ export function told({ facts = [], message }) {
   return sentences.map((text, at) => text.split(/\{(\w+)\}/).map((part, odd) => (odd % 2 ? shown(part, facts[at][part]) : part)));
 }
 
+/** Why a connection does not work, where the server says so in a sentence; nothing for any other words. */
+export function cause(why) {
+  const [, error] = /^the provider says (.+)$/.exec(why) ?? [];
+  return error === undefined ? fact("why", why) : find("told.why_says") && told({ facts: [{ case: "why_says", error }] });
+}
+
 /** What a setting is for. */
 export function help({ name, help }) {
   return find(`setting.${name}`) ?? foreign(help);

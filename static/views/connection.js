@@ -3,12 +3,13 @@
 import { at, call } from "../lib/api.js";
 import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
-import { fact, number, t, time, word } from "../lib/i18n.js";
+import { number, t, time, word } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
 import { action, ago, badge, block, card, facts, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
 import { reason, stateBadge, stateOf } from "../lib/state.js";
+import { cause } from "../lib/told.js";
 
 export async function connection({ id }) {
   const path = `/api/connections/${encodeURIComponent(id)}`;
@@ -87,7 +88,7 @@ function verdict(connection) {
   return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
     h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
     h("p", {}, t(`state.${state}_text`)),
-    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", fact("why", words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
+    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", cause(words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
     mayWrite() && todo(state, connection),
   );
 }
@@ -144,10 +145,10 @@ function history(path) {
 
 function line(item) {
   const { kind, ok, result, blame, detail } = item;
-  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && reason(detail.reason)];
+  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && (cause(detail.reason) ?? reason(detail.reason))];
   return h("li", {},
     h("div", { class: "between" }, h("span", {}, word(`history.${kind}`, kind), " ", kind === "refresh" && badge(ok ? t("history.ok") : reason(result), ok ? "good" : "bad")), ago(item.at)),
-    h("small", {}, more.filter(Boolean).join(" · ")));
+    h("small", {}, more.filter(Boolean).map((one, at) => [at > 0 && " · ", one])));
 }
 
 async function edit({ connection, path, again }) {

@@ -6,6 +6,7 @@ import { form } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
 import { copyable, head, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
+import { about } from "./variables.js";
 
 const PATH = "/api/custom_oauth_profiles";
 
@@ -84,7 +85,7 @@ export async function profileForm({ id, query = {} }) {
       copyable(redirectUri, t("profiles.redirect_uri")),
       one?.default_scopes?.length > 0 && [h("h3", {}, t("profiles.scopes")), h("p", { class: "faint" }, t("profiles.scopes_text")), copyable(one.default_scopes.join(one.scope_separator ?? " "), t("profiles.scopes"))],
       Object.keys(one?.variables ?? {}).length > 0 && [h("h3", {}, t("profiles.variables")), h("p", { class: "faint" }, t("profiles.variables_text")),
-        h("dl", {}, Object.values(one.variables).map((variable) => [h("dt", {}, variable.title), h("dd", { class: "faint" }, variable.help)]))],
+        h("dl", {}, Object.keys(one.variables).map((key) => about(one, key)).map(({ title, help }) => [h("dt", {}, title), h("dd", { class: "faint" }, help)]))],
     );
   }
   hint(element.values().provider);

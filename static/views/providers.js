@@ -9,6 +9,7 @@ import { list, whole } from "../lib/list.js";
 import { badge, block, card, copyable, empty, facts, head, icon, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
+import { about } from "./variables.js";
 
 const PATH = "/api/providers";
 
@@ -89,7 +90,7 @@ function draw(provider, path) {
           [t("providers.issuer"), url(provider.issuer)],
           [t("providers.api"), url(provider.api?.base_url)],
         ])),
-        Object.keys(provider.variables ?? {}).length > 0 && card(t("profiles.variables"), facts(Object.entries(provider.variables).map(([key, variable]) => [variable.title, [h("code", {}, `{${key}}`), " ", variable.help, variable.default !== undefined && h("small", {}, t("providers.default"), " ", h("code", {}, variable.default))]]))),
+        Object.keys(provider.variables ?? {}).length > 0 && card(t("profiles.variables"), facts(Object.entries(provider.variables).map(([key, variable]) => [about(provider, key).title, [h("code", {}, `{${key}}`), " ", about(provider, key).help, variable.default !== undefined && h("small", {}, t("providers.default"), " ", h("code", {}, variable.default))]]))),
       ),
       h("div", { class: "stack" },
         card(t("providers.about"), facts([

@@ -45,6 +45,12 @@ async fn a_fresh_installation_is_in_order_with_a_server_and_without() {
         assert!(!with(&found, code).is_empty(), "{code}: {found:#?}");
     }
     assert!(found.iter().all(|one| one["level"] != "error"), "{found:#?}");
+    // Beside each sentence stands what it is made of.
+    for finding in &found {
+        let facts = finding["facts"].as_array().unwrap();
+        assert!(!facts.is_empty() && facts.iter().all(|fact| fact["case"].is_string()), "{finding}");
+    }
+    assert!(with(&found, "database-size")[0]["facts"][0]["database_bytes"].as_u64().unwrap() > 0);
     let said = server.cli_ok(&["doctor"]);
     assert!(said.contains("SQLite finds the database in order"), "{said}");
     server.stop();

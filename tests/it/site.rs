@@ -390,7 +390,7 @@ fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
 }
 
 /// The families of words for what the server says itself, which English has none of.
-const SERVERS: [&str; 3] = ["told.", "fact.", "setting."];
+const SERVERS: [&str; 4] = ["told.", "fact.", "setting.", "variable."];
 /// What must have a form only in requests that the page does not send.
 const FORMS_OF_OTHERS: [&str; 8] = [
     "the `next` of an answer",
@@ -471,6 +471,20 @@ fn what_the_server_says_has_words_in_japanese_for_every_machine_word_it_can_send
     let settings: BTreeSet<String> = grantry::config::SETTINGS.iter().map(|setting| setting.key.to_owned()).collect();
     assert_eq!(of("setting."), settings);
 
+    let catalogue: Value = serde_json::from_str(include_str!("../../static/catalogue/providers.json")).unwrap();
+    let (mut unused, part) = (of("variable."), regex_lite::Regex::new(r"^'[^']+' in \S+\.$").unwrap());
+    for provider in catalogue["providers"].as_array().or(catalogue.as_array()).unwrap() {
+        for (name, variable) in provider["variables"].as_object().into_iter().flatten() {
+            let title = variable["title"].as_str().unwrap();
+            assert!(ja.contains_key(&format!("fact.title {title}")), "{title:?} has no words");
+            let own = format!("{} {name}", provider["slug"].as_str().unwrap());
+            let known = ja.keys().any(|key| [&own, name].iter().any(|known| key == &format!("variable.{known}")));
+            assert!(known || part.is_match(variable["help"].as_str().unwrap()), "{own} has no words");
+            unused.retain(|key| *key != own && key != name);
+        }
+    }
+    assert!(unused.is_empty(), "no variables: {unused:?}");
+
     let doctor = include_str!("../../src/app/doctor/mod.rs").split_once("fn code(").unwrap().1;
     for code in found(r#"=> "([a-z-]+)""#, doctor.split_once("\n    }\n").unwrap().0) {
         assert!(ja.contains_key(&format!("doctor.{}", code[0].replace('-', "_"))), "{}", code[0]);
@@ -517,7 +531,7 @@ fn the_page_knows_each_fault_and_each_refusal_of_the_server_by_its_form() {
         assert!(ja.contains_key(&format!("fact.type {}", kind[0])), "{:?} has no words", kind[0]);
     }
     // A word for what nobody says any more is one too many.
-    let said = sources + include_str!("../../src/http/findings.rs");
+    let said = sources + include_str!("../../static/catalogue/providers.json");
     for key in ja.keys().filter_map(|key| key.strip_prefix("fact.")) {
         let (_, value) = key.split_once(' ').unwrap();
         let from_the_parser = key.starts_with("what ");

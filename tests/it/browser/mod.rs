@@ -14,6 +14,7 @@ mod providers;
 mod settings;
 mod tokens;
 mod webhooks;
+mod words;
 
 use serde_json::json;
 
