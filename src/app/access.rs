@@ -110,6 +110,11 @@ impl Caller {
         }
     }
 
+    /// Whether nobody asks but the machine: the command line beside the data folder.
+    pub fn is_machine(&self) -> bool {
+        matches!(self.who, Who::Machine)
+    }
+
     /// The hash of the session that asks.
     pub(super) fn session(&self) -> Option<&[u8; 32]> {
         match &self.who {

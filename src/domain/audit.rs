@@ -101,6 +101,8 @@ pub enum Deed {
     SecondFactorBegun,
     /// A second factor confirmed: log-ins ask for a code from now on.
     SecondFactorOn,
+    /// New recovery codes in the place of those there were.
+    RecoveryCodesRenewed,
     /// A second factor taken away.
     SecondFactorOff,
     /// A wrong code behind a right password: somebody may know that.
@@ -117,7 +119,7 @@ pub enum Deed {
 
 impl Deed {
     /// All deeds.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -127,6 +129,7 @@ impl Deed {
         Self::Disconnected,
         Self::SecretVerified,
         Self::SecretIssued,
+        Self::SecretPromoted,
         Self::SecretRevoked,
         Self::LoggedIn,
         Self::LoggedOut,
@@ -135,6 +138,7 @@ impl Deed {
         Self::TokenHandedOut,
         Self::Revoked,
         Self::LinkMade,
+        Self::DeviceCodeMade,
         Self::Connected,
         Self::Checked,
         Self::Rotated,
@@ -142,6 +146,7 @@ impl Deed {
         Self::Restored,
         Self::SecondFactorBegun,
         Self::SecondFactorOn,
+        Self::RecoveryCodesRenewed,
         Self::SecondFactorOff,
         Self::CodeRefused,
         Self::SessionEnded,
@@ -184,6 +189,7 @@ impl Deed {
             Self::Restored => "restored",
             Self::SecondFactorBegun => "second_factor_begun",
             Self::SecondFactorOn => "second_factor_on",
+            Self::RecoveryCodesRenewed => "recovery_codes_renewed",
             Self::SecondFactorOff => "second_factor_off",
             Self::CodeRefused => "code_refused",
             Self::SessionEnded => "session_ended",

@@ -12,6 +12,7 @@ mod multipart;
 pub mod oidc;
 pub mod person;
 pub mod practice;
+pub mod qr;
 pub mod raw;
 pub mod receiver;
 
