@@ -4,7 +4,10 @@
 //! a restart neither. A device's clock may be a step off, thirty seconds, either way. Wrong codes are counted by user, as
 //! somebody who sends them has the password (`attempts.rs`), and stand in the audit trail.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use fast_qr::{ECL, QRBuilder};
 use serde_json::json;
@@ -12,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-use super::{App, access::Caller, audit};
+use super::{App, access::Caller, audit, refusals::Refused};
 use crate::{
     domain::{
         Error, Faults, Noun, Rejection, Result, Secret, Why,
@@ -191,7 +194,7 @@ impl App {
             }
             Proof { password: Some(password), .. } => {
                 let done = self
-                    .check_password(user.name.as_str(), &password, caller.origin().address, async |user, kept| {
+                    .check_password(user.name.as_str(), &password, caller.origin(), async |user, kept| {
                         let kept = kept.to_owned();
                         let work = move |tx: &Tx<'_>| {
                             if !store::users::has_password(tx, user.id, &kept)? {
@@ -222,7 +225,9 @@ impl App {
         code: &Secret,
         work: impl FnOnce(&Tx<'_>, &'static str) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
+        let admitted = AtomicBool::new(false);
         let take = async {
+            admitted.store(true, Ordering::Relaxed);
             let taken = match self.read_code(user_id, code)? {
                 None => None,
                 Some(read) => {
@@ -246,7 +251,11 @@ impl App {
             }
             Ok(taken)
         };
-        self.code_attempts.guard(&user_id.to_string(), caller.origin().address, take).await
+        let taken = self.code_attempts.guard(&user_id.to_string(), caller.origin().address, take).await;
+        if matches!(taken, Err(Error::TooMany { .. })) && !admitted.load(Ordering::Relaxed) {
+            self.count_refusal(user_id, Refused::CodeTooSoon, caller.origin());
+        }
+        taken
     }
 
     /// Looks at a code; `None`: it is wrong whatever else is.

@@ -9,9 +9,10 @@ pub struct Entry {
     pub id: i64,
     /// When.
     pub at: Timestamp,
-    /// Who: `user 1`, `api_token 3`, `client_application 7579…`, `machine`.
+    /// Who: `user 1`, `api_token 3`, `client_application 7579…`, `machine`, or `nobody`: who has not shown
+    /// who it is.
     pub actor: String,
-    /// What the actor is called now; `None`: it is gone, or is the machine.
+    /// What the actor is called now; `None`: it is gone, or is the machine or nobody.
     pub actor_name: Option<String>,
     /// What was done, as [`Deed`] has it; a word that this program does not know is told as it is.
     pub deed: String,
@@ -105,7 +106,10 @@ pub enum Deed {
     RecoveryCodesRenewed,
     /// A second factor taken away.
     SecondFactorOff,
-    /// A wrong code behind a right password: somebody may know that.
+    /// Wrong passwords of a user, or ones that came too often to be compared: one entry for all that an address tried within
+    /// a minute.
+    PasswordRefused,
+    /// A wrong code behind a right password: somebody may know that. Or codes that came too often to be looked at.
     CodeRefused,
     /// Sessions ended by their user.
     SessionEnded,
@@ -119,7 +123,7 @@ pub enum Deed {
 
 impl Deed {
     /// All deeds.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -148,6 +152,7 @@ impl Deed {
         Self::SecondFactorOn,
         Self::RecoveryCodesRenewed,
         Self::SecondFactorOff,
+        Self::PasswordRefused,
         Self::CodeRefused,
         Self::SessionEnded,
         Self::TokenIssued,
@@ -191,6 +196,7 @@ impl Deed {
             Self::SecondFactorOn => "second_factor_on",
             Self::RecoveryCodesRenewed => "recovery_codes_renewed",
             Self::SecondFactorOff => "second_factor_off",
+            Self::PasswordRefused => "password_refused",
             Self::CodeRefused => "code_refused",
             Self::SessionEnded => "session_ended",
             Self::TokenIssued => "token_issued",

@@ -777,6 +777,7 @@ export default {
 "second_factor_on": "Second factor on",
 "recovery_codes_renewed": "Recovery codes renewed",
 "second_factor_off": "Second factor off",
+"password_refused": "Password refused",
 "code_refused": "Code refused",
 "exported": "Exported",
 "downloaded": "Downloaded",

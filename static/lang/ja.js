@@ -777,6 +777,7 @@ export default {
 "second_factor_on": "2 要素認証の有効化",
 "recovery_codes_renewed": "リカバリーコードの再発行",
 "second_factor_off": "2 要素認証の解除",
+"password_refused": "パスワードの拒否",
 "code_refused": "コード拒否",
 "exported": "エクスポート",
 "downloaded": "ダウンロード",

@@ -202,6 +202,18 @@ async fn the_trail_is_filtered_paged_and_taken_away() {
     browser.until("document.querySelectorAll('tbody tr').length === 2").await;
     browser.click(".filters a.chip").await;
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
+    // Who guesses at a password is seen, with the one who was meant; a name that was made up is not.
+    for name in ["ann", "ann", "PLANTED no name"] {
+        let body = json!({"name": name, "password": "PLANTED wrong"});
+        assert_eq!(server.anybody().post("/session", &body).await.status, 401);
+    }
+    open(&browser, &server, "audit").await;
+    browser.choose("select[aria-label=Deed]", "password_refused").await;
+    browser
+        .until("document.querySelectorAll('tbody tr').length > 0 && location.hash.includes('deed=password_refused')")
+        .await;
+    browser.see("Password refused").await;
+    browser.see("nobody").await;
     open(&browser, &server, "audit?until=2000-01-01").await;
     browser.see("Nothing fits").await;
     assert_both_languages(&browser, &server, &[("audit", "Audit", "監査ログ")]).await;

@@ -13,10 +13,8 @@ pub fn read(size: usize, path: &str) -> String {
         dark[y][x..x + length].fill(true);
     }
     // Light all around, or no reader finds it.
-    for at in 0..size {
-        for edge in [0, 3, size - 4, size - 1] {
-            assert!(!dark[at][edge] && !dark[edge][at]);
-        }
+    for edge in [0, 3, size - 4, size - 1] {
+        assert!(dark.iter().all(|row| !row[edge]) && dark[edge].iter().all(|dark| !dark));
     }
     let scale = 4;
     let mut picture =
