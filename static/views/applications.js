@@ -157,7 +157,7 @@ function draw({ application, may, secrets, at, again }) {
           [t("profiles.created"), ago(application.createdTime)],
           [t("profiles.updated"), ago(application.modifiedTime)],
         ])),
-        card(t("applications.file"), h("p", { class: "faint" }, t("applications.file_text")), content(files, application.modifiedTime), h("div", { class: "actions" },
+        card(t("applications.file"), h("p", { class: "faint" }, t("applications.file_text")), content(files), h("div", { class: "actions" },
           h("a", { class: "button small", href: `${files}/data`, download: true, "data-download": true }, icon("save"), t("applications.download")),
           h("a", { class: "button small", href: to("applications", application.id, "file") }, t("applications.replace"))))),
       h("div", { class: "stack" },
@@ -179,8 +179,8 @@ function draw({ application, may, secrets, at, again }) {
 /** So much of a file is shown; a page with all of a large one would be slow. */
 const MOST_SHOWN = 100_000;
 
-/** The file as it is kept, fetched when somebody wants to see it. `version`: another one when the file is another one. */
-function content(files, version) {
+/** The file as it is kept, fetched whenever somebody wants to see it. */
+function content(files) {
   const place = h("div", {});
   const show = async () => {
     if (!details.open) return;
@@ -191,7 +191,7 @@ function content(files, version) {
       swap(place, h("p", { class: "alert", role: "alert" }, sentence(error)));
     }
   };
-  const details = h("details", { "data-key": `file-${version}`, ontoggle: show }, h("summary", { "data-show": true }, t("applications.show")), place);
+  const details = h("details", { ontoggle: show }, h("summary", { "data-show": true, "data-key": "file" }, t("applications.show")), place);
   return details;
 }
 

@@ -136,7 +136,14 @@ impl App {
             let (id, registration) = (aim.connection.id, aim.registration.clone());
             let work =
                 move |tx: &Tx<'_>| revocations::queue(tx, id, &registration, refresh.as_ref(), Some(&access)).map(drop);
-            flight::persist_within(self, PATIENCE, work).await?;
+            match flight::persist_within(self, PATIENCE, work).await {
+                // What cannot be queued is sent at once, and once.
+                Err(Error::Unavailable { .. }) => {
+                    let given_back = self.give_back(&aim.registration, set.refresh.as_ref(), &set.access).await;
+                    tracing::warn!(connection = id, given_back, "the revocation of another account's tokens is not queued");
+                }
+                queued => queued?,
+            }
             self.worker.wake();
             let label = aim.connection.account_label.clone().or(before).unwrap_or_default();
             return Ok(Redeemed::OtherAccount { before: label, now: now.unwrap_or_default() });
