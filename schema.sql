@@ -165,6 +165,7 @@ CREATE INDEX connections_by_customer ON connections (customer_id);
 CREATE INDEX connections_by_parent ON connections (parent_id);
 CREATE INDEX connections_by_external_id ON connections (external_id);
 CREATE INDEX connections_by_status ON connections (status, lost_at);
+CREATE INDEX connections_by_input_key ON connections (input_key_id) WHERE input_key_id IS NOT NULL;
 
 -- What a provider gave us for the account of a connection. No row: there is nothing to hand out. `version` grows with
 -- each change of the tokens, and every change names the version that it was made from.
@@ -195,6 +196,7 @@ CREATE TABLE grants (
     handed_out         INTEGER NOT NULL, -- how often
     handed_out_at      INTEGER
 ) STRICT;
+CREATE INDEX grants_by_key ON grants (key_id);
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
 CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;

@@ -16,7 +16,8 @@
 //!     token_endpoint                tokens for client applications
 //!     admin/ site                   our own calls, the page
 //!   simulator/   PRACTICE PROVIDER: an authorization server for tests and for trying things   → domain
-//! static/        the page and the provider catalogue, embedded as they are
+//!   build.rs     what is embedded of the page: its files without comments and white space, and compressed
+//! static/        the page, which runs as it stands there, and the provider catalogue
 //! tests/it/      one integration test binary: a file per surface or promise
 //! tests/bench/   benchmarks
 //! ```

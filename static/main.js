@@ -248,7 +248,10 @@ async function build({ anew = false }) {
   if (route === "setup") {
     return setup({ link: rest[0], entered, dead: () => replace(to("setup")) });
   }
+  const found = VIEWS.find((one) => one.name === (route || FIRST));
   if (user === null && memory.get()) {
+    // Its file is fetched meanwhile; that it does not come is said when it is needed.
+    if (found) found.load().catch(() => {});
     set(await call("GET", "/session", undefined, { alone: true }));
     frame();
   }
@@ -257,7 +260,6 @@ async function build({ anew = false }) {
     replace(to(FIRST));
     return null;
   }
-  const found = VIEWS.find((one) => one.name === route);
   if (found && (!found.admin || user.role === "admin")) {
     if (!anew && view.dataset.view === route && view.lang === language() && view.update && (await view.update({ rest, query })) !== false) return null;
     const next = await (await loaded(found)).view({ rest, query });

@@ -13,11 +13,14 @@ use super::{OpenError, installation, quick_check, seal::Sealer};
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version that `schema.sql` has.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// `MIGRATIONS[n]` leads from version n + 1 to version n + 2.
-pub const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/2_page_marks.sql"), include_str!("migrations/3_grants.sql")];
+pub const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/2_page_marks.sql"),
+    include_str!("migrations/3_grants.sql"),
+    include_str!("migrations/4_keys_in_use.sql"),
+];
 
 /// Brings the database to [`VERSION`], in one transaction.
 pub(super) fn run(connection: &mut Connection, path: &Path, sealer: &Sealer, now: i64) -> Result<(), OpenError> {

@@ -12,18 +12,11 @@ import { reachFields, reachOf, reachText, scopeBadges, scopeField } from "./reac
 
 const FILES = "/documents/api/1.2/config/clientApplications";
 const PATH = "/api/client_applications";
-const EXAMPLE = `{
-  "id": "crm",
-  "name": "CRM",
-  "actions": [
-    {
-      "id": "open",
-      "name": "Open",
-      "evaluate": "true",
-      "invoke": { "method": "GET", "url": "https://crm.example/{id}" }
-    }
-  ]
-}`;
+const EXAMPLE = JSON.stringify({
+  id: "crm",
+  name: "CRM",
+  actions: [{ id: "open", name: "Open", evaluate: "true", invoke: { method: "GET", url: "https://crm.example/{id}" } }],
+}, null, 2);
 
 export function view({ rest, query }) {
   const [id, what] = rest;

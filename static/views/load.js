@@ -11,14 +11,7 @@ import { mayWrite } from "../lib/session.js";
 
 /** So many of a long list are shown. */
 const MOST = 200;
-const EXAMPLE = `{
-  "google_gmail": {
-    "Gmail-1": {
-      "CLIENT_ID": "…",
-      "CLIENT_SECRET": "…"
-    }
-  }
-}`;
+const EXAMPLE = JSON.stringify({ google_gmail: { "Gmail-1": { CLIENT_ID: "…", CLIENT_SECRET: "…" } } }, null, 2);
 
 export function view() {
   const told = h("div", { class: "stack", "aria-live": "polite" });

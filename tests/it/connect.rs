@@ -170,7 +170,8 @@ async fn what_a_disk_that_stays_full_loses_is_said_and_given_back_where_the_prov
         let (practice, admin, profile) = practice_with(&server).await;
         let made = practice.control("grants", json!({"count": 1})).await["grants"][0].clone();
         practice.control("hold", json!({"at": "after"})).await;
-        let body = json!({"custom_oauth_profile_id": profile, "name": "brought", "refresh_token": made["refresh_token"]});
+        let body =
+            json!({"custom_oauth_profile_id": profile, "name": "brought", "refresh_token": made["refresh_token"]});
         let import = admin.post("/api/connections/import", &body);
         let fill = async {
             until("the token is used up", SOON, async || practice.counts().await["token"]["held"] == 1).await;
@@ -179,7 +180,10 @@ async fn what_a_disk_that_stays_full_loses_is_said_and_given_back_where_the_prov
         };
         let (answer, ()) = tokio::join!(import, fill);
         let said = answer.expect(503)["message"].as_str().unwrap().to_owned();
-        assert!(said.contains("given back") && said.contains("used up") && !said.contains("nothing was changed"), "{said}");
+        assert!(
+            said.contains("given back") && said.contains("used up") && !said.contains("nothing was changed"),
+            "{said}"
+        );
         let grant = practice.grant(made["id"].as_u64().unwrap()).await;
         assert_eq!(grant["alive"], false, "{grant}");
         disk(&server, true);

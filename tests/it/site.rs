@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Read as _,
     path::Path,
 };
 
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Caller, Server, profile_body};
@@ -265,6 +267,49 @@ async fn the_files_of_the_page_are_served_with_a_validator_and_nothing_else_is()
     }
     let japanese = anybody.clone().header("accept", "text/html").header("accept-language", "ja").get("/nothing").await;
     assert!(japanese.text().contains("<html lang=\"ja\">"));
+}
+
+#[tokio::test]
+async fn who_takes_gzip_gets_the_same_file_compressed_under_a_validator_of_its_own() {
+    let server = Server::start().await;
+    for path in ["/", "/admin.css", "/main.js", "/lang/ja.js", "/icon.svg"] {
+        let get = async |taken: &str| {
+            let answer = server.anybody().header("accept-encoding", taken).get(path).await;
+            assert_eq!((answer.status, answer.header("vary")), (200, "Accept-Encoding"), "{path}");
+            answer
+        };
+        let plain = get("identity").await;
+        assert_eq!(plain.header("content-encoding"), "");
+        for refused in ["gzip;q=0", "br, zstd", ";;q=,nonsense"] {
+            assert_eq!(get(refused).await.header("content-encoding"), "", "{refused}");
+        }
+        for taken in ["gzip", "gzip, deflate, br, zstd", "br;q=1, gzip;q=0.8, identity;q=0.1"] {
+            let packed = get(taken).await;
+            assert_eq!(packed.header("content-encoding"), "gzip", "{taken}");
+            assert_eq!(packed.header("content-type"), plain.header("content-type"));
+            assert!(packed.body.len() < plain.body.len());
+            assert_ne!(packed.header("etag"), plain.header("etag"));
+            let mut text = String::new();
+            GzDecoder::new(&packed.body[..]).read_to_string(&mut text).unwrap();
+            assert_eq!(text, plain.text());
+            let known =
+                server.anybody().header("accept-encoding", taken).header("if-none-match", packed.header("etag"));
+            let again = known.get(path).await;
+            assert_eq!((again.status, again.header("vary")), (304, "Accept-Encoding"));
+        }
+    }
+    server.anybody().get("/main.js.gz").await.expect(404);
+}
+
+/// What comments say of the program is for those who read it.
+#[tokio::test]
+async fn a_script_is_served_without_its_comments() {
+    let server = Server::start().await;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("static/lib/i18n.js");
+    let source = std::fs::read_to_string(file).unwrap();
+    let comment = source.lines().find(|line| line.starts_with("// ")).unwrap();
+    let served = server.anybody().get("/lib/i18n.js").await.text();
+    assert!(!served.contains(comment) && served.contains("export function language()"));
 }
 
 #[tokio::test]

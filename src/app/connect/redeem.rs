@@ -140,7 +140,11 @@ impl App {
                 // What cannot be queued is sent at once, and once.
                 Err(Error::Unavailable { .. }) => {
                     let given_back = self.give_back(&aim.registration, set.refresh.as_ref(), &set.access).await;
-                    tracing::warn!(connection = id, given_back, "the revocation of another account's tokens is not queued");
+                    tracing::warn!(
+                        connection = id,
+                        given_back,
+                        "the revocation of another account's tokens is not queued"
+                    );
                 }
                 queued => queued?,
             }

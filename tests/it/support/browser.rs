@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::installed;
+use super::programs::installed;
 
 /// How long the page may take for one step; two cores may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,6 +12,7 @@ mod multipart;
 pub mod oidc;
 pub mod person;
 pub mod practice;
+mod programs;
 pub mod qr;
 pub mod raw;
 pub mod receiver;
@@ -45,14 +46,6 @@ pub fn find_secret(text: &[u8], more: &[String]) -> Option<String> {
     let at = known.find_map(|secret| text.find(secret))?;
     let (from, to) = (text.floor_char_boundary(at.saturating_sub(80)), text.ceil_char_boundary(at + 60));
     Some(text[from..to].to_owned())
-}
-
-/// The first of these programs that is installed.
-fn installed(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
-        .find(|file| file.is_file())
 }
 
 /// The program under test.

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, Server, installed, person::Person};
+use super::{Answer, Server, person::Person, programs::installed};
 
 /// The secret of all its confidential clients.
 pub const SECRET: &str = "PLANTED_secret_at_the_other_server";
