@@ -1,8 +1,14 @@
 //! Who is asking, and what they may do: the one place that makes a [`Caller`] from a credential.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use super::{App, credential::Credential};
+use super::{App, credential::Credential, refusals::Refused};
 use crate::{
     domain::{
         Error, Rejection, Result, Secret, Timestamp,
@@ -110,6 +116,11 @@ impl Caller {
         }
     }
 
+    /// Whether nobody asks but the machine: the command line beside the data folder.
+    pub fn is_machine(&self) -> bool {
+        matches!(self.who, Who::Machine)
+    }
+
     /// The hash of the session that asks.
     pub(super) fn session(&self) -> Option<&[u8; 32]> {
         match &self.who {
@@ -180,7 +191,7 @@ impl App {
                 if let Some(token) = Credential::parse(&password) {
                     return self.by_token(&token, origin);
                 }
-                let user = self.by_password(&name, &password, origin.address).await?;
+                let user = self.by_password(&name, &password, &origin).await?;
                 // Told to nobody but whoever has the password.
                 if user.second_factor {
                     return Err(Error::Unauthenticated(Rejection::SecondFactor));
@@ -264,25 +275,32 @@ impl App {
     }
 
     /// The user of this name and password.
-    pub(super) async fn by_password(&self, name: &str, password: &Secret, address: IpAddr) -> Result<User> {
-        self.check_password(name, password, address, async |user, _| Ok(Some(user))).await?.ok_or(BAD)
+    pub(super) async fn by_password(&self, name: &str, password: &Secret, origin: &Origin) -> Result<User> {
+        self.check_password(name, password, origin, async |user, _| Ok(Some(user))).await?.ok_or(BAD)
     }
 
     /// Does `then` with the user of this name and password, and the hash that this is the password of. `None`: the password
-    /// is wrong, or `then` says that what comes with it is; both are charged as guesses.
+    /// is wrong, or `then` says that what comes with it is; both are charged as guesses. A password of a user that was
+    /// refused stands in the audit trail.
     pub(super) async fn check_password<T>(
         &self,
         name: &str,
         password: &Secret,
-        address: IpAddr,
+        origin: &Origin,
         then: impl AsyncFnOnce(User, &str) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let folded: String = name.to_lowercase().chars().take(255).collect();
+        let admitted = AtomicBool::new(false);
         let compare = async {
+            admitted.store(true, Ordering::Relaxed);
             let found = self.db.read(|read| store::users::find_by_name(read, &folded))?;
             let (user, kept) = found.unzip();
             let verdict = self.hasher.verify(password, kept.as_deref()).await?;
-            let Some((user, kept)) = user.zip(kept).filter(|_| verdict.matches) else { return Ok(None) };
+            let Some((user, kept)) = user.zip(kept) else { return Ok(None) };
+            if !verdict.matches {
+                self.count_refusal(user.id, Refused::Password, origin);
+                return Ok(None);
+            }
             let id = user.id;
             let done = then(user, &kept).await;
             // Afterwards: what `then` writes may depend on the hash that was compared.
@@ -291,7 +309,14 @@ impl App {
             }
             done
         };
-        self.attempts.guard(&folded, address, compare).await
+        let compared = self.attempts.guard(&folded, origin.address, compare).await;
+        if matches!(compared, Err(Error::TooMany { .. }))
+            && !admitted.load(Ordering::Relaxed)
+            && let Some((user, _)) = self.db.read(|read| store::users::find_by_name(read, &folded))?
+        {
+            self.count_refusal(user.id, Refused::PasswordTooSoon, origin);
+        }
+        compared
     }
 
     /// Whoever asks, with the right to have a link made for a connection that the caller may use.
@@ -400,12 +425,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (app, _) = app_with_ann(dir.path()).await;
         let guess = Secret::new("PLANTED guess");
-        let answers = join_all((0..80).map(|_| app.by_password("Ann", &guess, HERE))).await;
+        let [here, elsewhere] = [HERE, ELSEWHERE].map(|address| Origin { request_id: String::new(), address });
+        let answers = join_all((0..80).map(|_| app.by_password("Ann", &guess, &here))).await;
         let compared = answers.iter().filter(|answer| matches!(answer, Err(Error::Unauthenticated(_)))).count();
         let held_up = answers.iter().filter(|answer| matches!(answer, Err(Error::TooMany { .. }))).count();
         assert_eq!((compared, held_up), (5, 75));
         let right = Secret::new("PLANTED correct horse");
-        assert!(matches!(app.by_password("ann", &right, HERE).await, Err(Error::TooMany { .. })));
-        app.by_password("ann", &right, ELSEWHERE).await.expect("nobody locks out an owner who is elsewhere");
+        assert!(matches!(app.by_password("ann", &right, &here).await, Err(Error::TooMany { .. })));
+        app.by_password("ann", &right, &elsewhere).await.expect("nobody locks out an owner who is elsewhere");
     }
 }

@@ -204,7 +204,7 @@ impl<K: Hash + Eq> Cells<K> {
 }
 
 /// Whom an address stands for: one customer has a whole /64 of IPv6 and would otherwise never run out of addresses.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),

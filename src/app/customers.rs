@@ -8,6 +8,7 @@ use crate::{
         Error, Noun, Page, Result, Use,
         audit::Deed,
         customer::{Customer, Draft, Key},
+        profile::Profile,
         user::Scope,
         version::Expected,
     },
@@ -25,6 +26,17 @@ impl App {
     pub fn get_customer(&self, caller: &Caller, key: &Key) -> Result<Customer> {
         caller.need(Scope::ProfilesRead)?;
         self.db.read(|read| store::customers::get(read, key))
+    }
+
+    /// One page of the profiles that a customer has, by ascending id, and how many there are in all.
+    pub async fn list_customer_profiles(&self, caller: &Caller, key: Key, page: Page) -> Result<(Vec<Profile>, u64)> {
+        caller.need(Scope::ProfilesRead)?;
+        self.db
+            .scan(move |read| {
+                let customer = store::customers::get(read, &key)?;
+                store::profiles::of_customer(read, customer.id, page)
+            })
+            .await
     }
 
     /// Makes a customer.

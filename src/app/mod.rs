@@ -36,6 +36,7 @@ pub mod providers;
 pub mod proxy;
 mod reach;
 mod refresh;
+mod refusals;
 mod registration;
 mod restored;
 pub mod revocations;
@@ -72,6 +73,7 @@ use live::Live;
 use metrics::Metrics;
 use proxy::Forwards;
 use refresh::Refresher;
+use refusals::Refusals;
 use worker::Worker;
 
 /// What the use cases need to know of the configuration.
@@ -124,6 +126,7 @@ pub struct App {
     refresher: Refresher,
     worker: Worker,
     hand_outs: HandOuts,
+    refusals: Refusals,
     metrics: Metrics,
     live: Live,
     /// For what goes on in the background when the caller has gone.
@@ -172,6 +175,7 @@ impl App {
             refresher,
             worker,
             hand_outs: HandOuts::default(),
+            refusals: Refusals::default(),
             metrics: Metrics::default(),
             live: Live::default(),
             pings: Pings::default(),
@@ -209,6 +213,9 @@ impl App {
         self.worker.finish(within).await;
         if let Err(error) = self.write_hand_outs().await {
             tracing::warn!(%error, "the last hand-outs were not counted");
+        }
+        if let Err(error) = self.write_refusals(true).await {
+            tracing::warn!(%error, "the last refusals of passwords are not in the audit trail");
         }
         self.housekeeper.stop();
         // Whoever still holds the database when the process ends keeps nothing in the log that is not in the file.

@@ -77,6 +77,14 @@ impl Registration {
         Client { id: self.profile.client_id.as_str().to_owned(), secret: secret.map(|live| live.secret.clone()) }
     }
 
+    /// The client with each of its live secrets, the one that worked last first; once where it has none.
+    pub(super) fn clients(&self) -> Vec<Client> {
+        match self.secrets.as_slice() {
+            [] => vec![self.client(None)],
+            secrets => secrets.iter().map(|live| self.client(Some(live))).collect(),
+        }
+    }
+
     /// The client with the secret that worked last.
     pub(super) fn first_client(&self) -> Client {
         self.client(self.secrets.first())

@@ -35,6 +35,13 @@ pub enum Revocation {
     Nothing,
 }
 
+/// The request that revokes a token, with whichever live secret the provider takes. `None`: there is no way to.
+fn request(registration: &Registration, token: &Secret, hint: TokenHint) -> Option<RevocationRequest> {
+    let clients = registration.clients();
+    let requests = clients.iter().filter_map(|client| registration.provider.revocation(client, token, hint));
+    requests.rev().fold(None, |other, request| Some(request.or(other)))
+}
+
 /// Queues the revocation of tokens: the refresh token first, as many providers end the access token with it.
 pub(super) fn queue(
     tx: &Tx<'_>,
@@ -48,7 +55,7 @@ pub(super) fn queue(
         [(refresh, TokenHint::Refresh, "refresh_token"), (access, TokenHint::Access, "access_token")]
     {
         let Some(token) = token else { continue };
-        if let Some(request) = registration.provider.revocation(&registration.first_client(), token, hint) {
+        if let Some(request) = request(registration, token, hint) {
             store::revocations::insert(tx, connection_id, word, &request.to_secret())?;
             done = Revocation::Queued;
         } else {
@@ -102,23 +109,55 @@ impl App {
         if full { Ok(Some(self.db.now())) } else { self.db.read(store::revocations::next_due) }
     }
 
+    /// Sends a revocation once, with each secret of the client until one is taken. What is said of a secret here counts for
+    /// nothing but this: that one is turned down is judged where tokens are fetched, and some providers want another client
+    /// here than there.
+    async fn revoke_at_provider(&self, request: &RevocationRequest) -> RevocationOutcome {
+        let clock = self.db.clock();
+        let mut request = request;
+        loop {
+            let outcome = request.outcome(&self.engine.revoke(request, DEADLINE, &*clock).await);
+            match request.after(&outcome) {
+                Some(other) => request = other,
+                None => return outcome,
+            }
+        }
+    }
+
+    /// Gives tokens back at once that could not be kept: nothing is queued, as nothing can be written. Answers whether the
+    /// provider has ended all of them.
+    pub(super) async fn give_back(
+        &self,
+        registration: &Registration,
+        refresh: Option<&Secret>,
+        access: &Secret,
+    ) -> bool {
+        let mut all = true;
+        for (token, hint) in [(refresh, TokenHint::Refresh), (Some(access), TokenHint::Access)] {
+            let Some(token) = token else { continue };
+            all &= match request(registration, token, hint) {
+                Some(request) => self.revoke_at_provider(&request).await == RevocationOutcome::Revoked,
+                // An access token alone is the grant, where there is no other; else it ends by itself.
+                None => hint == TokenHint::Access && refresh.is_some(),
+            };
+        }
+        all
+    }
+
     async fn revoke_one(&self, waiting: store::revocations::Waiting) -> Result<()> {
         let (id, attempts) = (waiting.id, waiting.attempts);
         let request = waiting.request.as_ref().and_then(|text| RevocationRequest::from_secret(text).ok());
         let mut wanted = 0;
         let (result, again) = match &request {
             None => ("unreadable".to_owned(), false),
-            Some(request) => {
-                let clock = self.db.clock();
-                match request.outcome(&self.engine.revoke(request, DEADLINE, &*clock).await) {
-                    RevocationOutcome::Revoked => ("revoked".to_owned(), false),
-                    RevocationOutcome::Refused(error) => (error, false),
-                    RevocationOutcome::Again { error, retry_after } => {
-                        wanted = retry_after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
-                        (error, attempts + 1 < MOST_ATTEMPTS)
-                    }
+            Some(request) => match self.revoke_at_provider(request).await {
+                RevocationOutcome::Revoked => ("revoked".to_owned(), false),
+                RevocationOutcome::Refused(error) => (error, false),
+                RevocationOutcome::Again { error, retry_after } => {
+                    wanted = retry_after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+                    (error, attempts + 1 < MOST_ATTEMPTS)
                 }
-            }
+            },
         };
         let pause = FIRST_PAUSE_MS.saturating_mul(1 << attempts.min(20)).max(wanted).min(LAST_PAUSE_MS);
         let spread = random_below(pause / 4)?;

@@ -4,12 +4,18 @@
 //! a restart neither. A device's clock may be a step off, thirty seconds, either way. Wrong codes are counted by user, as
 //! somebody who sends them has the password (`attempts.rs`), and stand in the audit trail.
 
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use fast_qr::{ECL, QRBuilder};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-use super::{App, access::Caller, audit};
+use super::{App, access::Caller, audit, refusals::Refused};
 use crate::{
     domain::{
         Error, Faults, Noun, Rejection, Result, Secret, Why,
@@ -36,11 +42,21 @@ const GROUP: usize = 4;
 pub struct Begun {
     /// The shared secret in base32, to be typed.
     pub secret: Secret,
-    /// `otpauth://totp/…`, to be shown as a picture.
+    /// `otpauth://totp/…`, for an authenticator.
     pub url: Secret,
+    /// The same as a QR code; `None`: it is too long for one.
+    pub qr_code: Option<QrCode>,
 }
 
-/// What somebody shows who takes the own second factor away.
+/// A QR code (ISO/IEC 18004), to be drawn.
+pub struct QrCode {
+    /// Modules from side to side, with the four light ones around it that a reader needs.
+    pub size: usize,
+    /// The dark modules as the `d` of an SVG path, a unit each. Whoever has it has what it says.
+    pub path: Secret,
+}
+
+/// What somebody shows who changes the own second factor.
 #[derive(Debug, Default)]
 pub struct Proof {
     /// The password.
@@ -75,7 +91,7 @@ impl App {
                 audit(tx, &caller, Deed::SecondFactorBegun, "user", user_id, &json!({}))
             })
             .await?;
-        Ok(Begun { secret, url })
+        Ok(Begun { qr_code: qr_code(&url), secret, url })
     }
 
     /// Confirms what was begun with a first code: log-ins ask for one from now on, and the user's other sessions end. The
@@ -87,8 +103,7 @@ impl App {
             State::On => return Err(Error::invalid("second_factor", Why::AlreadyOn)),
             State::Pending => {}
         }
-        let codes = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<Vec<_>>>()?;
-        let hashes: Vec<[u8; 32]> = codes.iter().filter_map(recovery_hash).collect();
+        let (codes, hashes) = recovery_codes()?;
         let by = caller.clone();
         let confirmed = self
             .with_code(caller, user_id, code, move |tx, _| {
@@ -132,22 +147,62 @@ impl App {
                 })
                 .await;
         };
+        self.prove(caller, user, proof, remove).await
+    }
+
+    /// New recovery codes in the place of those there are, which are good for nothing from then on; the factor stays as it is.
+    /// One's own take the password or a code; the machine itself makes them for anybody, as it takes a factor away.
+    pub async fn renew_recovery_codes(&self, caller: &Caller, user_id: i64, proof: Proof) -> Result<Vec<Secret>> {
+        // An administrator who could have another's codes could come in as that user: those take the factor away instead.
+        let user = if caller.is_machine() { None } else { Some(oneself(caller, user_id)?) };
+        let state = self.db.read(|read| {
+            store::users::find(read, user_id)?.ok_or_else(|| Error::not_found(Noun::User, user_id))?;
+            store::second_factors::state(read, user_id)
+        })?;
+        if state != State::On {
+            return Err(Error::not_found(Noun::SecondFactor, user_id));
+        }
+        let (codes, hashes) = recovery_codes()?;
+        let by = caller.clone();
+        let renew = move |tx: &Tx<'_>, how: &str| {
+            if store::second_factors::state(tx, user_id)? != State::On {
+                return Err(Error::not_found(Noun::SecondFactor, user_id));
+            }
+            let unused = store::second_factors::replace_recovery_codes(tx, user_id, &hashes)?;
+            audit(tx, &by, Deed::RecoveryCodesRenewed, "user", user_id, &json!({"by": how, "unused": unused}))
+        };
+        match user {
+            Some(user) => self.prove(caller, user, proof, renew).await?,
+            None => self.db.write(move |tx| renew(tx, "machine")).await?,
+        }
+        Ok(codes)
+    }
+
+    /// Does `work` in the transaction of what this user shows, and tells it which kind that was. What is shown and is not
+    /// right is charged as a guess.
+    async fn prove<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        user: &User,
+        proof: Proof,
+        work: impl FnOnce(&Tx<'_>, &'static str) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match proof {
             Proof { code: Some(code), .. } => {
-                let done = self.with_code(caller, user_id, &code, remove).await?;
+                let done = self.with_code(caller, user.id, &code, work).await?;
                 done.ok_or_else(|| Error::invalid("code", Why::NotRight))
             }
             Proof { password: Some(password), .. } => {
                 let done = self
-                    .check_password(user.name.as_str(), &password, caller.origin().address, async |user, kept| {
+                    .check_password(user.name.as_str(), &password, caller.origin(), async |user, kept| {
                         let kept = kept.to_owned();
-                        let remove = move |tx: &Tx<'_>| {
+                        let work = move |tx: &Tx<'_>| {
                             if !store::users::has_password(tx, user.id, &kept)? {
                                 return Ok(None);
                             }
-                            remove(tx, "password").map(Some)
+                            work(tx, "password").map(Some)
                         };
-                        self.db.write(remove).await
+                        self.db.write(work).await
                     })
                     .await?;
                 done.ok_or_else(|| Error::invalid("password", Why::NotRight))
@@ -156,7 +211,7 @@ impl App {
                 let mut faults = Faults::default();
                 faults.add("password", Why::Missing);
                 faults.add("code", Why::Missing);
-                faults.or(())
+                faults.all(None)
             }
         }
     }
@@ -170,7 +225,9 @@ impl App {
         code: &Secret,
         work: impl FnOnce(&Tx<'_>, &'static str) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
+        let admitted = AtomicBool::new(false);
         let take = async {
+            admitted.store(true, Ordering::Relaxed);
             let taken = match self.read_code(user_id, code)? {
                 None => None,
                 Some(read) => {
@@ -194,7 +251,11 @@ impl App {
             }
             Ok(taken)
         };
-        self.code_attempts.guard(&user_id.to_string(), caller.origin().address, take).await
+        let taken = self.code_attempts.guard(&user_id.to_string(), caller.origin().address, take).await;
+        if matches!(taken, Err(Error::TooMany { .. })) && !admitted.load(Ordering::Relaxed) {
+            self.count_refusal(user_id, Refused::CodeTooSoon, caller.origin());
+        }
+        taken
     }
 
     /// Looks at a code; `None`: it is wrong whatever else is.
@@ -230,6 +291,34 @@ fn totp(shared: totp_rs::Secret, user: &User) -> Result<Totp> {
         .with_account_name(user.name.as_str().replace(':', " "))
         .build()
         .map_err(|_| Error::internal("a second factor that makes no codes"))
+}
+
+/// The picture of a text that is a secret; `None`: the text is too long.
+fn qr_code(text: &Secret) -> Option<QrCode> {
+    /// Light modules around the others, on each side (§5.3.8).
+    const QUIET: usize = 4;
+    let code = QRBuilder::new(text.expose()).ecl(ECL::M).build().ok()?;
+    let size = code.size + 2 * QUIET;
+    // Room enough at once: a text that grows leaves its beginnings behind, unwiped.
+    let mut path = String::with_capacity(size * size * 10);
+    for y in 0..code.size {
+        let mut x = 0;
+        for run in code[y].chunk_by(|one, next| one.value() == next.value()) {
+            if run.first().is_some_and(|module| module.value()) {
+                let (x, y, n) = (x + QUIET, y + QUIET, run.len());
+                let _ = write!(path, "M{x} {y}h{n}v1h-{n}z");
+            }
+            x += run.len();
+        }
+    }
+    Some(QrCode { size, path: Secret::new(path) })
+}
+
+/// New recovery codes, and what is kept of them.
+fn recovery_codes() -> Result<(Vec<Secret>, Vec<[u8; 32]>)> {
+    let codes = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<Vec<_>>>()?;
+    let hashes = codes.iter().filter_map(recovery_hash).collect();
+    Ok((codes, hashes))
 }
 
 /// A new recovery code: `ABCD-EFGH-…`.

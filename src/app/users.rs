@@ -123,7 +123,7 @@ impl App {
         let hash = session.hash();
         let mut wrong = Rejection::Bad;
         let user = self
-            .check_password(name, password, origin.address, async |user, kept| {
+            .check_password(name, password, &origin, async |user, kept| {
                 let (kept, origin) = (kept.to_owned(), origin.clone());
                 if !user.second_factor {
                     let begin = move |tx: &store::Tx<'_>| begin_session(tx, user, origin, &hash, &kept, None);
@@ -159,7 +159,7 @@ impl App {
         let user = caller.in_person()?;
         let by = caller.clone();
         let changed = self
-            .check_password(user.name.as_str(), old, caller.origin().address, async |user, kept| {
+            .check_password(user.name.as_str(), old, caller.origin(), async |user, kept| {
                 let (kept, hash) = (kept.to_owned(), self.hasher.hash(new).await?);
                 let change = move |tx: &store::Tx<'_>| {
                     // Changed by somebody else meanwhile, the old one is no longer the old one.

@@ -181,6 +181,7 @@ impl Shared {
                     }
                     Ok(ROUND)
                 }),
+                self.each("noting refusals", app, App::refusal_round),
                 deliveries::carry_on(app.clone()),
             );
         };

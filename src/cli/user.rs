@@ -44,13 +44,17 @@ pub(super) enum Command {
         password: Password,
     },
     /// Tell whether a user has a second factor, or take it away: for the day on which the device is lost. That ends the
-    /// user's sessions.
+    /// user's sessions. Or make new recovery codes for it.
     SecondFactor {
         /// The user's name, without regard to case.
         name: String,
         /// Take it away, with its recovery codes.
         #[arg(long)]
         remove: bool,
+        /// Make new recovery codes and print them, this once; those there were are good for nothing from then on. It ends no
+        /// session.
+        #[arg(long, conflicts_with = "remove")]
+        new_recovery_codes: bool,
     },
     /// Remove a user, with sessions and API tokens. The last administrator stays.
     Delete {
@@ -121,18 +125,29 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
             let answer = update(id, json!({"password": password.read()?.as_str()})).await?;
             context.out.done(&answer["result"], &format!("user {id} has a new password; the sessions are ended"));
         }
-        Command::SecondFactor { name, remove } => {
+        Command::SecondFactor { name, remove, new_recovery_codes } => {
             let users = client.get("/api/users").await?;
             let wanted = name.to_lowercase();
             let called = |user: &&Value| user["name"].as_str().is_some_and(|name| name.to_lowercase() == wanted);
             let user = users["result"].as_array().into_iter().flatten().find(called);
             let user = user.ok_or_else(|| Failed::new(format_args!("there is no user {name}")))?;
             let on = user["second_factor"] == true;
-            if remove {
+            let lacks = |error| if on { error } else { Failed::new(format_args!("{name} has no second factor")) };
+            if new_recovery_codes {
+                let path = format!("/api/users/{}/second_factor/recovery_codes", user["id"]);
+                let answer = client.send(client.request("POST", &path)?).await.map_err(lacks)?;
+                let codes = answer["result"]["recovery_codes"].as_array().into_iter().flatten();
+                let codes: Vec<&str> = codes.filter_map(Value::as_str).collect();
+                if context.out.json {
+                    context.out.value(&answer["result"]);
+                } else {
+                    for code in codes {
+                        context.out.line(code);
+                    }
+                }
+            } else if remove {
                 let answer = client.delete(&format!("/api/users/{}/second_factor", user["id"])).await;
-                let answer = answer.map_err(|error| {
-                    if on { error } else { Failed::new(format_args!("{name} has no second factor")) }
-                })?;
+                let answer = answer.map_err(lacks)?;
                 context
                     .out
                     .done(&answer["result"], &format!("{name} has no second factor now; the sessions are ended"));

@@ -9,9 +9,10 @@ pub struct Entry {
     pub id: i64,
     /// When.
     pub at: Timestamp,
-    /// Who: `user 1`, `api_token 3`, `client_application 7579…`, `machine`.
+    /// Who: `user 1`, `api_token 3`, `client_application 7579…`, `machine`, or `nobody`: who has not shown
+    /// who it is.
     pub actor: String,
-    /// What the actor is called now; `None`: it is gone, or is the machine.
+    /// What the actor is called now; `None`: it is gone, or is the machine or nobody.
     pub actor_name: Option<String>,
     /// What was done, as [`Deed`] has it; a word that this program does not know is told as it is.
     pub deed: String,
@@ -101,9 +102,14 @@ pub enum Deed {
     SecondFactorBegun,
     /// A second factor confirmed: log-ins ask for a code from now on.
     SecondFactorOn,
+    /// New recovery codes in the place of those there were.
+    RecoveryCodesRenewed,
     /// A second factor taken away.
     SecondFactorOff,
-    /// A wrong code behind a right password: somebody may know that.
+    /// Wrong passwords of a user, or ones that came too often to be compared: one entry for all that an address tried within
+    /// a minute.
+    PasswordRefused,
+    /// A wrong code behind a right password: somebody may know that. Or codes that came too often to be looked at.
     CodeRefused,
     /// Sessions ended by their user.
     SessionEnded,
@@ -117,7 +123,7 @@ pub enum Deed {
 
 impl Deed {
     /// All deeds.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -127,6 +133,7 @@ impl Deed {
         Self::Disconnected,
         Self::SecretVerified,
         Self::SecretIssued,
+        Self::SecretPromoted,
         Self::SecretRevoked,
         Self::LoggedIn,
         Self::LoggedOut,
@@ -135,6 +142,7 @@ impl Deed {
         Self::TokenHandedOut,
         Self::Revoked,
         Self::LinkMade,
+        Self::DeviceCodeMade,
         Self::Connected,
         Self::Checked,
         Self::Rotated,
@@ -142,7 +150,9 @@ impl Deed {
         Self::Restored,
         Self::SecondFactorBegun,
         Self::SecondFactorOn,
+        Self::RecoveryCodesRenewed,
         Self::SecondFactorOff,
+        Self::PasswordRefused,
         Self::CodeRefused,
         Self::SessionEnded,
         Self::TokenIssued,
@@ -184,7 +194,9 @@ impl Deed {
             Self::Restored => "restored",
             Self::SecondFactorBegun => "second_factor_begun",
             Self::SecondFactorOn => "second_factor_on",
+            Self::RecoveryCodesRenewed => "recovery_codes_renewed",
             Self::SecondFactorOff => "second_factor_off",
+            Self::PasswordRefused => "password_refused",
             Self::CodeRefused => "code_refused",
             Self::SessionEnded => "session_ended",
             Self::TokenIssued => "token_issued",

@@ -297,6 +297,10 @@ pub enum Outage {
     Writer,
     /// The database cannot be written: disk full, file read-only, volume lost.
     Storage,
+    /// The database cannot be written, and tokens that came from a provider are lost with it; there they stand.
+    TokensLost,
+    /// The same, and the provider has ended them again.
+    TokensGivenBack,
     /// The server is shutting down.
     Stopping,
     /// Too many uploads are being checked at once.

@@ -169,6 +169,9 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
             Outcome::AppRejected => {
                 query.append_pair("status", "failed").append_pair("error", "app_secret_rejected");
             }
+            Outcome::Lost { .. } => {
+                query.append_pair("status", "failed").append_pair("error", "not_kept");
+            }
             Outcome::OtherAccount { .. } => {
                 query.append_pair("status", "failed").append_pair("error", "other_account");
             }
@@ -228,6 +231,31 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
             };
             let heading = if japanese { "接続できませんでした" } else { "Not connected" };
             (StatusCode::BAD_GATEWAY, heading, vec![line.to_owned()])
+        }
+        Outcome::Lost { given_back } => {
+            let lines = match (japanese, given_back) {
+                (true, true) => [
+                    "プロバイダは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
+                    "トークンはプロバイダで取り消されました。空きができてから接続し直してください。",
+                ],
+                (true, false) => [
+                    "プロバイダは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
+                    "プロバイダ側のアカウント設定でこのアプリの許可を削除し、空きができてから接続し直してください。",
+                ],
+                (false, true) => [
+                    "The provider agreed, but the database here cannot be written (disk full or read-only), and the tokens \
+                     that came are lost.",
+                    "They were given back to the provider. Connect again once there is room.",
+                ],
+                (false, false) => [
+                    "The provider agreed, but the database here cannot be written (disk full or read-only), and the tokens \
+                     that came are lost.",
+                    "Remove the grant of this app in the account's settings at the provider, and connect again once there \
+                     is room.",
+                ],
+            };
+            let heading = if japanese { "接続できませんでした" } else { "Not connected" };
+            (StatusCode::SERVICE_UNAVAILABLE, heading, lines.map(str::to_owned).to_vec())
         }
         Outcome::OtherAccount { before, now } => {
             let line = if japanese {

@@ -333,6 +333,14 @@ fn error_sentence(error: &Error) -> String {
             Outage::Hashing => "The server is busy checking passwords and secrets: try again",
             Outage::Writer => "The server is busy writing: try again",
             Outage::Storage => "The database cannot be written just now (disk full or read-only); nothing was changed",
+            Outage::TokensLost => {
+                "The provider gave tokens, and the database cannot be written just now (disk full or read-only): they are \
+                 lost. Remove the grant at the provider and connect again; what was brought along may be used up"
+            }
+            Outage::TokensGivenBack => {
+                "The provider gave tokens, and the database cannot be written just now (disk full or read-only): they were \
+                 given back. Connect again; what was brought along is used up"
+            }
             Outage::Stopping => "The server is stopping",
             Outage::Readers => "The server is busy with long lists: try again",
             Outage::Uploads => "The server is busy with uploads: try again",

@@ -20,6 +20,8 @@ use crate::domain::{Error, Result, Secret, Timestamp};
 pub struct RevocationRequest {
     request: request::Request,
     success: Option<Success>,
+    /// The same with the client's other secret.
+    other: Option<Box<RevocationRequest>>,
 }
 
 /// What came of a revocation.
@@ -49,13 +51,34 @@ struct Kept {
     fields: Vec<(String, String)>,
     header: Option<(String, String)>,
     success: Option<Success>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other: Option<Box<Kept>>,
 }
 
 impl RevocationRequest {
+    /// The same, with another secret of the client for the day on which this one is turned down.
+    pub fn or(self, other: Option<Self>) -> Self {
+        // Where the client shows no secret there is no other one to show.
+        let other = other.filter(|other| other.to_secret().expose() != self.to_secret().expose());
+        Self { other: other.map(Box::new), ..self }
+    }
+
+    /// What to send next where this is what came of it: the client was turned down (RFC 6749 §5.2, `invalid_client`), and
+    /// has another secret. Any other refusal is about the token, and would be said again.
+    pub fn after(&self, outcome: &RevocationOutcome) -> Option<&Self> {
+        self.other
+            .as_deref()
+            .filter(|_| matches!(outcome, RevocationOutcome::Refused(error) if error == "invalid_client"))
+    }
+
     /// The request as JSON text, to be sealed and kept.
     pub fn to_secret(&self) -> Secret {
+        Secret::new(serde_json::to_string(&self.to_kept()).unwrap_or_default())
+    }
+
+    fn to_kept(&self) -> Kept {
         let exposed = |(name, value): &(String, Secret)| (name.clone(), value.expose().to_owned());
-        let kept = Kept {
+        Kept {
             url: self.request.url.clone(),
             method: match self.request.method {
                 request::Method::Delete => RevokeMethod::Delete,
@@ -65,8 +88,8 @@ impl RevocationRequest {
             fields: self.request.fields.iter().map(exposed).collect(),
             header: self.request.authorization.as_ref().map(exposed),
             success: self.success.clone(),
-        };
-        Secret::new(serde_json::to_string(&kept).unwrap_or_default())
+            other: self.other.as_ref().map(|other| Box::new(other.to_kept())),
+        }
     }
 
     /// Reads what [`Self::to_secret`] wrote.
@@ -74,8 +97,12 @@ impl RevocationRequest {
         // The parser's words would quote the text.
         let kept: Kept = serde_json::from_str(text.expose())
             .map_err(|_| Error::internal("a kept revocation that nobody can read"))?;
+        Ok(Self::of_kept(kept))
+    }
+
+    fn of_kept(kept: Kept) -> Self {
         let secret = |(name, value): (String, String)| (name, Secret::new(value));
-        Ok(Self {
+        Self {
             request: request::Request {
                 method: kept.method.into(),
                 url: kept.url,
@@ -84,7 +111,8 @@ impl RevocationRequest {
                 fields: kept.fields.into_iter().map(secret).collect(),
             },
             success: kept.success,
-        })
+            other: kept.other.map(|other| Box::new(Self::of_kept(*other))),
+        }
     }
 
     /// What came of sending it. RFC 7009 §2.2: a token that was no good before is revoked.
@@ -158,7 +186,7 @@ impl Resolved {
             RevokeAuth::ClientId => request.authenticate(client, ClientAuth::None),
             RevokeAuth::None | RevokeAuth::Token => {}
         }
-        Some(RevocationRequest { request, success: entry.success.clone() })
+        Some(RevocationRequest { request, success: entry.success.clone(), other: None })
     }
 }
 

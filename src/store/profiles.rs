@@ -70,6 +70,19 @@ pub fn find(read: &Read<'_>, provider: &str, name: &str) -> Result<Option<Profil
     Ok(read.conn.prepare_cached(&sql)?.query_row([provider, name], profile).optional()?)
 }
 
+/// One page of those that are assigned to a customer, by ascending id, and how many there are in all. There is one of each
+/// provider at most, so that they can be walked over.
+pub fn of_customer(read: &Read<'_>, customer_id: i64, page: Page) -> Result<(Vec<Profile>, u64)> {
+    let count = "SELECT count(*) FROM assignments WHERE customer_id = ?1";
+    let count = read.conn.prepare_cached(count)?.query_row([customer_id], |row| row.get(0))?;
+    let mut statement = read.conn.prepare_cached(&format!(
+        "{SELECT} WHERE p.id IN (SELECT profile_id FROM assignments WHERE customer_id = ?1) ORDER BY p.id LIMIT ?2 OFFSET ?3"
+    ))?;
+    let offset = i64::try_from(page.offset).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![customer_id, page.limit, offset], profile)?;
+    Ok((rows.collect::<rusqlite::Result<_>>()?, count))
+}
+
 /// All profiles of a provider, by id.
 pub fn of_provider(read: &Read<'_>, provider: &str) -> Result<Vec<Profile>> {
     let mut statement = read.conn.prepare_cached(&format!("{SELECT} WHERE p.provider = ?1 ORDER BY p.id"))?;

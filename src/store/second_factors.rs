@@ -73,23 +73,23 @@ pub fn take_recovery_code(tx: &Tx<'_>, user_id: i64, hash: &[u8; 32]) -> Result<
     Ok(tx.conn.prepare_cached(sql)?.execute(params![user_id, hash])? > 0)
 }
 
-/// How many recovery codes a user has left.
-pub fn count_recovery_codes(read: &Read<'_>, user_id: i64) -> Result<usize> {
-    let sql = "SELECT count(*) FROM recovery_codes WHERE user_id = ?1";
-    Ok(read.conn.prepare_cached(sql)?.query_row([user_id], |row| row.get(0))?)
-}
-
 /// Log-ins ask for a code from now on; these are the recovery codes.
 pub fn confirm(tx: &Tx<'_>, user_id: i64, recovery_codes: &[[u8; 32]]) -> Result<()> {
     tx.conn
         .prepare_cached("UPDATE second_factors SET confirmed_at = ?2 WHERE user_id = ?1")?
         .execute(params![user_id, tx.now.0])?;
+    replace_recovery_codes(tx, user_id, recovery_codes).map(drop)
+}
+
+/// These are the recovery codes from now on, and no others; answers how many others there were.
+pub fn replace_recovery_codes(tx: &Tx<'_>, user_id: i64, recovery_codes: &[[u8; 32]]) -> Result<usize> {
+    let gone = tx.conn.prepare_cached("DELETE FROM recovery_codes WHERE user_id = ?1")?.execute([user_id])?;
     for hash in recovery_codes {
         tx.conn
             .prepare_cached("INSERT INTO recovery_codes (hash, user_id) VALUES (?1, ?2)")?
             .execute(params![hash, user_id])?;
     }
-    Ok(())
+    Ok(gone)
 }
 
 /// Takes it away, with its recovery codes; answers whether there was one.

@@ -82,11 +82,12 @@ export function onEnded(ask) {
 
 /**
  * Sends a request and answers `{body, etag}`. Throws a Refusal, or Lost. `body`: what becomes JSON, or a FormData, a Blob
- * or, with `type`, a text that goes as it is. `ifMatch`: only if it is still this version. `alone`: a session that is over
+ * or, with `type`, a text that goes as it is. `asText`: what comes is a text, whatever it says. `onProgress`: hears how
+ * far it is, where the server tells that while it works. `ifMatch`: only if it is still this version. `alone`: a session that is over
  * is the caller's affair.
  */
-export async function send(method, path, body, { ifMatch, type, alone = false, signal } = {}) {
-  const headers = { Accept: "application/json", "Accept-Language": language() };
+export async function send(method, path, body, { ifMatch, type, asText = false, onProgress, alone = false, signal } = {}) {
+  const headers = { Accept: onProgress ? "application/x-ndjson" : "application/json", "Accept-Language": language() };
   if (ifMatch) headers["If-Match"] = ifMatch;
   const asIs = type !== undefined || body instanceof FormData || body instanceof Blob;
   if (type !== undefined) headers["Content-Type"] = type;
@@ -97,19 +98,38 @@ export async function send(method, path, body, { ifMatch, type, alone = false, s
       method, headers, signal, body: body === undefined || asIs ? body : JSON.stringify(body),
       cache: "no-store", credentials: "same-origin", redirect: "error",
     });
+    if (answer.ok && onProgress) return { body: await last(answer, onProgress), etag: null };
     const text = await answer.text();
-    try { value = JSON.parse(text); } catch { value = null; }
+    if (asText && answer.ok) value = text;
+    else try { value = JSON.parse(text); } catch { value = null; }
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error instanceof Refusal) throw error;
     lost();
     throw new Lost();
   }
   if (answer.ok) return { body: value, etag: answer.headers.get("ETag") };
   const refusal = new Refusal(answer.status, value, Number(answer.headers.get("Retry-After")) || 0);
   if (refusal.ended && !alone && comeBack && (await comeBack())) {
-    return send(method, path, body, { ifMatch, type, alone: true, signal });
+    return send(method, path, body, { ifMatch, type, asText, onProgress, alone: true, signal });
   }
   throw refusal;
+}
+
+/** Reads an answer of many lines of JSON: each but the last tells how far it is. One without its end is no answer. */
+async function last(answer, onProgress) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new Lost();
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines.map((text) => JSON.parse(text))) {
+      if (line.failed) throw new Refusal(500, line.failed, 0);
+      if (!line.progress) return line;
+      onProgress(line.progress);
+    }
+  }
 }
 
 /** Sends a request and answers the `result` in its JSON; the whole of it where it has none. Throws a Refusal, or Lost. */

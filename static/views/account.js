@@ -2,12 +2,11 @@
 
 import { call } from "../lib/api.js";
 import { ask, open, showOnce } from "../lib/dialog.js";
-import { h, name } from "../lib/dom.js";
+import { h, name, svg } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t, word } from "../lib/i18n.js";
 import { action, ago, badge, block, card, copyable, head, say } from "../lib/parts.js";
 import { become, who } from "../lib/session.js";
-import { qr } from "../lib/qr.js";
 
 const FACTOR = "/api/users/me/second_factor";
 
@@ -41,18 +40,19 @@ function secondFactor(user, again) {
   return [
     h("p", {}, badge(t(on ? "users.factor_on" : "users.factor_off"), on ? "good" : ""), " ", t(on ? "account.factor_on" : "account.factor_off")),
     h("div", { class: "actions" }, on
-      ? h("button", { class: "small danger", "data-factor-off": true, onclick: () => remove(again) }, t("users.factor_remove"))
+      ? [h("button", { class: "small", "data-codes": true, onclick: renewCodes }, t("account.codes_renew")),
+        h("button", { class: "small danger", "data-factor-off": true, onclick: () => remove(again) }, t("users.factor_remove"))]
       : action(t("account.factor_begin"), () => begin(again), { class: "main", "data-factor-on": true })),
   ];
 }
 
 async function begin(again) {
-  const { secret, url } = await call("POST", FACTOR);
+  const { secret, url, qr_code: code } = await call("POST", FACTOR);
   const codes = await open({
     title: t("account.factor_title"), firm: true,
     content: (close) => [
-      h("p", {}, t("account.factor_scan")), qr(url, t("account.factor_qr")),
-      h("details", {}, h("summary", {}, t("account.factor_by_hand")), h("p", {}, t("account.factor_secret"), copyable(secret, t("account.factor_secret"))), h("p", {}, t("account.factor_url"), copyable(url, t("account.factor_url")))),
+      h("p", {}, t(code ? "account.factor_scan" : "account.factor_type")), code && qr(code),
+      h("details", { open: !code }, h("summary", {}, t("account.factor_by_hand")), h("p", {}, t("account.factor_secret"), copyable(secret, t("account.factor_secret"))), h("p", {}, t("account.factor_url"), copyable(url, t("account.factor_url")))),
       form({
         guard: false, label: t("account.factor_confirm"), more: h("button", { onclick: () => close() }, t("dialog.cancel")),
         fields: [{ name: "code", label: t("login.code"), autocomplete: "one-time-code", hint: t("account.factor_code") }],
@@ -60,8 +60,26 @@ async function begin(again) {
       }),
     ],
   });
-  if (codes) await showOnce({ title: t("account.codes"), text: t("account.codes_text"), values: [{ label: t("account.codes_label"), value: codes.join("\n") }] });
+  if (codes) await showCodes(codes);
   await again();
+}
+
+/** The code as a drawing, dark on light whatever the page wears. */
+function qr({ size, path }) {
+  return h("p", { class: "qr" }, svg("svg", { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": t("account.factor_qr") }, svg("path", { d: path })));
+}
+
+function showCodes(codes) {
+  return showOnce({ title: t("account.codes"), text: t("account.codes_text"), values: [{ label: t("account.codes_label"), value: codes.join("\n") }] });
+}
+
+async function renewCodes() {
+  const done = await ask({
+    title: t("account.codes_renew"), lead: t("account.codes_renew_text"), label: t("account.codes_renew"),
+    fields: [username(), { name: "password", kind: "password", label: t("login.password"), autocomplete: "current-password" }],
+    submit: ({ password }) => call("POST", `${FACTOR}/recovery_codes`, { password }),
+  });
+  if (done) await showCodes(done.recovery_codes);
 }
 
 async function remove(again) {

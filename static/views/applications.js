@@ -2,8 +2,8 @@
 
 import { Refusal, call, send } from "../lib/api.js";
 import { ask, confirm, showOnce } from "../lib/dialog.js";
-import { h, name } from "../lib/dom.js";
-import { form } from "../lib/form.js";
+import { h, name, swap } from "../lib/dom.js";
+import { form, sentence } from "../lib/form.js";
 import { number, size, t } from "../lib/i18n.js";
 import { list, listing, search } from "../lib/list.js";
 import { action, ago, badge, block, card, copyable, empty, facts, head, icon, say } from "../lib/parts.js";
@@ -150,7 +150,7 @@ function draw({ application, may, secrets, at, again }) {
           [t("profiles.created"), ago(application.createdTime)],
           [t("profiles.updated"), ago(application.modifiedTime)],
         ])),
-        card(t("applications.file"), h("p", { class: "faint" }, t("applications.file_text")), h("div", { class: "actions" },
+        card(t("applications.file"), h("p", { class: "faint" }, t("applications.file_text")), content(files), h("div", { class: "actions" },
           h("a", { class: "button small", href: `${files}/data`, download: true, "data-download": true }, icon("save"), t("applications.download")),
           h("a", { class: "button small", href: to("applications", application.id, "file") }, t("applications.replace"))))),
       h("div", { class: "stack" },
@@ -167,6 +167,25 @@ function draw({ application, may, secrets, at, again }) {
             await again();
           }, { class: "small", "data-issue": true, "data-key": "issue" }))))),
   ];
+}
+
+/** So much of a file is shown; a page with all of a large one would be slow. */
+const MOST_SHOWN = 100_000;
+
+/** The file as it is kept, fetched whenever somebody wants to see it. */
+function content(files) {
+  const place = h("div", {});
+  const show = async () => {
+    if (!details.open) return;
+    try {
+      const { body } = await send("GET", `${files}/data`, undefined, { asText: true });
+      swap(place, body.length > MOST_SHOWN && h("p", { class: "note" }, t("applications.beginning")), h("pre", { tabindex: "0", "data-file": true }, body.slice(0, MOST_SHOWN)));
+    } catch (error) {
+      swap(place, h("p", { class: "alert", role: "alert" }, sentence(error)));
+    }
+  };
+  const details = h("details", { ontoggle: show }, h("summary", { "data-show": true, "data-key": "file" }, t("applications.show")), place);
+  return details;
 }
 
 async function grant({ known, at, again }) {

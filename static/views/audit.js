@@ -7,7 +7,7 @@ import { list, listing } from "../lib/list.js";
 import { ago, empty, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 
-const DEEDS = ["created", "updated", "deleted", "assigned", "unassigned", "loaded", "connected", "disconnected", "link_made", "device_code_made", "refreshed", "token_handed_out", "revoked", "checked", "secret_verified", "secret_issued", "secret_revoked", "secret_promoted", "token_issued", "token_revoked", "logged_in", "logged_out", "session_ended", "setup_link_made", "second_factor_begun", "second_factor_on", "second_factor_off", "code_refused", "rotated", "downloaded", "restored", "exported"];
+const DEEDS = ["created", "updated", "deleted", "assigned", "unassigned", "loaded", "connected", "disconnected", "link_made", "device_code_made", "refreshed", "token_handed_out", "revoked", "checked", "secret_verified", "secret_issued", "secret_revoked", "secret_promoted", "token_issued", "token_revoked", "logged_in", "logged_out", "session_ended", "setup_link_made", "second_factor_begun", "second_factor_on", "second_factor_off", "recovery_codes_renewed", "password_refused", "code_refused", "rotated", "downloaded", "restored", "exported"];
 const NOUNS = ["profile", "connection", "customer", "provider", "client_application", "api_token", "user", "webhook", "configurations", "revocation", "backup", "key", "database", "audit"];
 /** Which view shows a thing, and whether the thing itself has an address there. */
 const VIEWS = { profile: ["profiles", true], connection: ["connections", true], customer: ["customers", true], provider: ["providers", true], client_application: ["applications", true], api_token: ["tokens"], user: ["users"], webhook: ["webhooks", true] };

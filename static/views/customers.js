@@ -13,7 +13,7 @@ import { stateBadge } from "../lib/state.js";
 const PATH = "/api/managed_users";
 
 export function view({ rest, query }) {
-  if (rest[0] !== undefined) return one(rest[0]);
+  if (rest[0] !== undefined) return one(rest[0], Math.max(1, Number.parseInt(query.page, 10) || 1));
   return all(query);
 }
 
@@ -54,24 +54,38 @@ async function edit({ customer, etag, again }) {
   else go(to("customers", done.id));
 }
 
-async function one(id) {
+/** How many of a customer's profiles are shown at a time. */
+const PROFILES = 20;
+
+async function one(id, page) {
   const path = `${PATH}/${encodeURIComponent(id)}`;
   const load = async () => {
     const { body: customer, etag } = await send("GET", path);
-    const found = await call("GET", at("/api/search/customers", { q: customer.name.slice(0, 255), limit: 200 }));
-    return { customer, etag, profiles: found.items.find((one) => one.id === customer.id)?.profiles ?? [] };
+    const { result: profiles, count } = (await send("GET", at(`${path}/custom_oauth_profiles`, { page, per_page: PROFILES }))).body;
+    return { customer, etag, profiles, count };
   };
   const first = await load();
-  return h("main", {}, block({ nouns: ["customers", "profiles"], first, load, draw: (now, again) => draw({ ...now, again }) }));
+  return h("main", {}, block({ nouns: ["customers", "profiles"], first, load, draw: (now, again) => draw({ ...now, page, again }) }));
 }
 
-function draw({ customer, etag, profiles, again }) {
+/** The other pages of a customer's profiles. */
+function pages({ customer, page, count }) {
+  const last = Math.max(1, Math.ceil(count / PROFILES));
+  if (last === 1 && page === 1) return null;
+  const link = (number, label, more) => h("a", { class: "button small", href: to("customers", customer.id, { page: number > 1 ? number : "" }), ...more }, t(label));
+  return h("nav", { class: "pages", "aria-label": t("list.pages") },
+    page > 1 ? link(page > last ? 1 : page - 1, page > last ? "list.first" : "list.previous", { "data-previous": true }) : h("span", {}),
+    h("span", { class: "faint" }, t("list.total", { n: count })),
+    page < last ? link(page + 1, "list.next", { "data-next": true }) : h("span", {}));
+}
+
+function draw({ customer, etag, profiles, count, page, again }) {
   const may = mayWrite();
   const path = `${PATH}/${customer.id}`;
   return [
     head(name(customer.name), t("profiles.number", { id: String(customer.id) }), may && [
       h("button", { "data-edit": true, "data-key": "edit", onclick: () => edit({ customer, etag, again }) }, t("profiles.edit")),
-      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ customer, etag, profiles, path }) }, t("profiles.delete")),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ customer, etag, profiles, count, path }) }, t("profiles.delete")),
     ], { href: to("customers"), label: t("nav.customers") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
@@ -81,10 +95,11 @@ function draw({ customer, etag, profiles, again }) {
           [t("profiles.created"), ago(customer.created_at)],
           [t("profiles.updated"), ago(customer.updated_at)],
         ])),
-        card(t("nav.profiles"), h("p", { class: "faint" }, t(profiles.length === 0 ? "customers.no_profiles" : "customers.profiles_text")),
+        card(t("nav.profiles"), h("p", { class: "faint" }, t(count === 0 ? "customers.no_profiles" : profiles.length === 0 ? "list.beyond" : "customers.profiles_text")),
           profiles.length > 0 && h("ul", { class: "plain-list" }, profiles.map((profile) => h("li", { class: "between" },
             h("span", {}, h("a", { href: to("profiles", profile.id) }, name(profile.name)), h("small", {}, profile.provider)),
             may && h("button", { class: "small", "data-unassign": profile.id, "data-key": `unassign-${profile.id}`, "aria-label": `${t("profiles.unassign")}: ${plain(profile.name)}`, onclick: () => unassign({ customer, profile, path, again }) }, t("profiles.unassign"))))),
+          pages({ customer, page, count }),
           may && h("div", { class: "actions" }, h("button", { class: "small", "data-assign": true, "data-key": "assign", onclick: () => assign({ customer, path, again }) }, t("customers.assign"))))),
       h("div", { class: "stack" }, card(t("nav.connections"), block({
         nouns: ["connections"], lines: 3,
@@ -119,14 +134,14 @@ async function unassign({ customer, profile, path, again }) {
   if (done) { say(t("profiles.unassigned")); again(); }
 }
 
-async function remove({ customer, etag, profiles, path }) {
+async function remove({ customer, etag, profiles, count, path }) {
   const { total } = await call("GET", at("/api/search/connections", { customer_id: customer.id, limit: 1 }));
   const done = await confirm({
     title: [t("profiles.delete"), ": ", name(customer.name)],
     text: t(total > 0 ? "profiles.delete_used" : "customers.delete_text"),
     depends: total > 0
       ? [h("a", { href: to("connections", { customer_id: customer.id }) }, t("profiles.uses_connections", { n: total }))]
-      : profiles.map((one) => [t("connections.profile_id"), ": ", name(one.name)]),
+      : [profiles.map((one) => [t("connections.profile_id"), ": ", name(one.name)]), count > profiles.length ? [[t("list.total", { n: count })]] : []].flat(),
     label: t("profiles.delete"), act: total > 0 ? null : () => call("DELETE", path, undefined, { ifMatch: etag }),
   });
   if (done) { say(t("app.deleted")); go(to("customers")); }

@@ -31,9 +31,9 @@ export function view() {
   return h("main", {}, head(t("load.title"), t("load.lead"), template), h("div", { class: "stack" }, h("div", { class: "card" }, element), told));
 }
 
-async function load({ text, file }, query) {
+async function load({ text, file }, query, onProgress) {
   try {
-    return await call("POST", `/api/load${query}`, file ?? text, { type: "application/json" });
+    return await call("POST", `/api/load${query}`, file ?? text, { type: "application/json", onProgress });
   } catch (error) {
     // No field is to blame for a fault of form, but a line of the document is.
     const whole = error instanceof Refusal && error.status === 400 && Object.keys(error.errors).length === 0;
@@ -44,17 +44,38 @@ async function load({ text, file }, query) {
 function preview({ document, report, told, element }) {
   const many = report.added.length + report.updated.length;
   const title = h("h2", { tabindex: "-1" }, t(many > 0 ? "load.would" : "load.nothing"));
+  const place = h("div", {});
   swap(told, h("section", { class: "card", "data-preview": true, "aria-label": t("load.preview") }, title, counts(report), listed(report),
     h("div", { class: "actions" },
       many > 0 && action(t("load.apply", { n: many }), async () => {
-        const report = await load(document, "");
+        const running = progress();
+        swap(place, running);
+        let report;
+        try {
+          report = await load(document, "", running.tell);
+        } finally {
+          running.remove();
+        }
         element.clean();
         element.set("document", null);
         done(told, report);
       }, { class: "main", "data-apply": true }),
-      h("button", { onclick: () => { swap(told); element.querySelector("textarea").focus(); } }, t("load.back")))));
+      h("button", { onclick: () => { swap(told); element.querySelector("textarea").focus(); } }, t("load.back"))), place));
   title.focus();
   title.scrollIntoView({ block: "nearest" });
+}
+
+/** That it runs, and how far it is as soon as the server has said so. */
+function progress() {
+  const bar = h("progress", { "aria-label": t("load.running") });
+  // A screen reader has the bar; each number would be read out.
+  const text = h("p", { class: "faint", "aria-hidden": "true" }, t("load.running"));
+  const tell = ({ hashed, of }) => {
+    bar.max = of;
+    bar.value = hashed;
+    text.textContent = t(hashed < of ? "load.hashing" : "load.writing", { n: hashed, of });
+  };
+  return Object.assign(h("div", { class: "running", "data-running": true }, bar, text), { tell });
 }
 
 function done(told, report) {

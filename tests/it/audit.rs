@@ -1,6 +1,9 @@
 //! Who did what: read, filtered, taken away, and forgotten in time.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -66,6 +69,68 @@ async fn what_was_done_is_there_with_who_did_it_and_where_from() {
         assert!(refused.status == 401 || refused.status == 403, "{}", refused.status);
         assert!(refused.text().contains("limited to some connections"), "{}", refused.text());
     }
+}
+
+/// Waits until so many passwords stand in the trail as refused for this reason; answers the entries.
+async fn refused(reader: &Caller, deed: &str, why: &str, times: u64) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let mut found = items(reader, &format!("deed={deed}&limit=200")).await;
+        found.retain(|entry| entry["detail"]["why"] == why);
+        let counted: u64 = found.iter().map(|entry| entry["detail"]["count"].as_u64().unwrap()).sum();
+        if counted == times {
+            return found;
+        }
+        // What an address goes on trying is written a minute later.
+        assert!(counted < times && begun.elapsed() < Duration::from_secs(75), "{counted} of {times}: {found:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn refused_passwords_stand_in_the_trail_few_and_counted_and_made_up_names_nowhere() {
+    let mut server = Server::start().await;
+    let reader = server.caller(&["audit:read"]);
+    let user =
+        json!({"name": "Ann", "email": "a@acme.example", "role": "viewer", "password": "PLANTED right password"});
+    let id = server.admin().post("/api/users", &user).await.expect(200)["result"]["id"].as_i64().unwrap();
+    let anybody = server.anybody();
+    let log_in = |name: &str, password: &str| {
+        let body = json!({"name": name, "password": password});
+        let anybody = anybody.clone();
+        async move { anybody.post("/session", &body).await.status }
+    };
+    assert_eq!(log_in("ann", "PLANTED wrong").await, 401);
+    assert_eq!(server.anybody().basic("ANN", "PLANTED wrong too").get("/api/users/me").await.status, 401);
+    // Whoever takes the field of the name for that of the password: the end of the test looks for it everywhere.
+    assert_eq!(log_in("PLANTED right password", "ann").await, 401);
+    assert_eq!(log_in("nobody at all", "PLANTED wrong").await, 401);
+    let wrong = refused(&reader, "password_refused", "wrong", 2).await;
+    for entry in &wrong {
+        assert_eq!((&entry["noun"], &entry["noun_id"]), (&json!("user"), &json!(id.to_string())), "{entry}");
+        assert_eq!((&entry["actor"], &entry["actor_name"]), (&json!("nobody"), &Value::Null));
+        assert_eq!(entry["address"], "127.0.0.1");
+        assert!(entry["request_id"].as_str().unwrap().len() > 8);
+    }
+    assert!(items(&reader, "q=nobody%20at%20all").await.is_empty());
+
+    // A flood: one or two entries, and writes go on.
+    let flood = futures_util::future::join_all((0..200).map(|_| log_in("ann", "PLANTED guess"))).await;
+    let held_up = flood.iter().filter(|status| **status == 429).count() as u64;
+    assert!(held_up > 150, "{held_up}");
+    server.admin().post("/api/custom_oauth_profiles", &profile_body("Sales", "hubspot")).await.expect(200);
+    let entries = refused(&reader, "password_refused", "too_many", held_up).await;
+    assert!(entries.len() <= 2, "{entries:?}");
+    log_in("ann", "PLANTED guess").await;
+    // What was not due yet is written at the end, and is there afterwards.
+    server.stop();
+    let again = Server::on(server.dir(), &[], &[]).await;
+    let entries = items(&again.caller(&["audit:read"]), "deed=password_refused&limit=200").await;
+    let counted: u64 = entries.iter().map(|entry| entry["detail"]["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 2 + 200 + 1);
+    assert!(entries.len() <= 6, "{entries:?}");
+    let shown = again.cli_ok(&["audit", "list", "--deed", "password_refused"]);
+    assert!(shown.contains("password_refused") && shown.contains("nobody"), "{shown}");
 }
 
 #[tokio::test]

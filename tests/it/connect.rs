@@ -1,10 +1,17 @@
 //! Connecting accounts through a browser, and everything that somebody may try on that way.
 
+use std::{process::Command, time::Duration};
+
 use grantry::simulator::{CLIENT_ID, Options, Rotation};
 use reqwest::{Client, Response, redirect::Policy};
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Server, practice::Practice};
+use crate::support::{
+    Caller, Server,
+    practice::{Practice, until},
+};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// A browser without a page: it keeps cookies and follows nothing by itself.
 struct Browser {
@@ -91,6 +98,97 @@ async fn a_link_connects_an_account_and_says_which() {
     let again = browser.get(&back).await;
     assert_eq!(again.status(), 404, "a state is good once");
     assert_eq!(browser.get(&link.url).await.status(), 404, "and so is a link that has done its work");
+}
+
+/// A disk that takes no more, or takes everything again.
+fn disk(server: &Server, takes: bool) {
+    let limit = format!("--fsize={}:", if takes { "unlimited" } else { "0" });
+    let done = Command::new("prlimit").args(["--pid", &server.pid().to_string(), &limit]).status().unwrap();
+    assert!(done.success());
+}
+
+/// Somebody comes back from the provider, and just when it has given its tokens the disk is full. The address, and who waits
+/// there for the page.
+async fn back_to_a_full_disk(
+    server: &Server,
+    practice: &Practice,
+    link: &Link,
+) -> tokio::task::JoinHandle<(u16, String)> {
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    practice.control("hold", json!({"at": "after"})).await;
+    let waiting = tokio::spawn(async move {
+        let landed = browser.get(&back).await;
+        (landed.status().as_u16(), landed.text().await.unwrap())
+    });
+    until("the code is used up", SOON, async || practice.counts().await["token"]["held"] == 1).await;
+    disk(server, false);
+    practice.control("release", json!({})).await;
+    until("the answer is here", SOON, async || practice.counts().await["token"]["under_way"] == 0).await;
+    waiting
+}
+
+#[tokio::test]
+async fn tokens_that_a_full_disk_does_not_take_are_kept_as_soon_as_it_does() {
+    let server = Server::ignoring_size_signals().await;
+    let (practice, admin, profile) = practice_with(&server).await;
+    let link = link(&admin, json!({"custom_oauth_profile_id": profile, "owner": "alice"})).await;
+    let waiting = back_to_a_full_disk(&server, &practice, &link).await;
+    assert_eq!(admin.get("/readyz").await.status, 503);
+    disk(&server, true);
+    let (status, page) = waiting.await.unwrap();
+    assert_eq!(status, 200, "{page}");
+    admin.get(&format!("/api/connections/{}/token", link.connection)).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_disk_that_stays_full_loses_is_said_and_given_back_where_the_provider_takes_it() {
+    let lost = async |gives_back: bool| {
+        let server = Server::ignoring_size_signals().await;
+        let (practice, admin, profile) = practice_with(&server).await;
+        let link = link(&admin, json!({"custom_oauth_profile_id": profile, "owner": "alice"})).await;
+        if !gives_back {
+            practice.faults("revoke", "status:503").await;
+        }
+        let (status, page) = back_to_a_full_disk(&server, &practice, &link).await.await.unwrap();
+        assert_eq!(status, 503, "{page}");
+        assert!(page.contains("Not connected") && page.contains("disk full"), "{page}");
+        assert_eq!(page.contains("given back to the provider"), gives_back, "{page}");
+        assert_eq!(page.contains("Remove the grant of this app"), !gives_back, "{page}");
+        disk(&server, true);
+        let detail = admin.get(&format!("/api/connections/{}", link.connection)).await.expect(200);
+        assert_eq!(detail["result"]["authorization_status"], Value::Null, "{detail}");
+        // The same link connects, now that there is room.
+        let mut browser = Browser::new();
+        let back = to_the_provider(&mut browser, &link.url, "alice").await;
+        assert_eq!(browser.get(&back).await.status(), 200);
+        admin.get(&format!("/api/connections/{}/token", link.connection)).await.expect(200);
+    };
+    // A refresh token that somebody brings along is used up the same way.
+    let imported = async {
+        let server = Server::ignoring_size_signals().await;
+        let (practice, admin, profile) = practice_with(&server).await;
+        let made = practice.control("grants", json!({"count": 1})).await["grants"][0].clone();
+        practice.control("hold", json!({"at": "after"})).await;
+        let body =
+            json!({"custom_oauth_profile_id": profile, "name": "brought", "refresh_token": made["refresh_token"]});
+        let import = admin.post("/api/connections/import", &body);
+        let fill = async {
+            until("the token is used up", SOON, async || practice.counts().await["token"]["held"] == 1).await;
+            disk(&server, false);
+            practice.control("release", json!({})).await;
+        };
+        let (answer, ()) = tokio::join!(import, fill);
+        let said = answer.expect(503)["message"].as_str().unwrap().to_owned();
+        assert!(
+            said.contains("given back") && said.contains("used up") && !said.contains("nothing was changed"),
+            "{said}"
+        );
+        let grant = practice.grant(made["id"].as_u64().unwrap()).await;
+        assert_eq!(grant["alive"], false, "{grant}");
+        disk(&server, true);
+    };
+    tokio::join!(lost(true), lost(false), imported);
 }
 
 #[tokio::test]

@@ -51,6 +51,60 @@ async fn customers_are_made_found_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn the_profiles_of_a_customer_are_listed_page_by_page_and_no_others() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let providers = admin.get("/api/providers").await.expect(200)["result"].clone();
+    let slugs: Vec<&str> = providers.as_array().unwrap().iter().map(|one| one["slug"].as_str().unwrap()).collect();
+    customer(&admin, "acme").await;
+    customer(&admin, "other").await;
+    let list =
+        async |of: &str, page: &str| admin.get(&format!("/api/managed_users/{of}/custom_oauth_profiles{page}")).await;
+    assert_eq!(
+        list("Eacme", "").await.expect(200),
+        json!({"result": [], "count": 0, "page": 1, "per_page": 100}),
+        "nothing is assigned"
+    );
+    let mut assigned = Vec::new();
+    for slug in slugs.iter().filter(|slug| **slug != "slack").take(5) {
+        let id = profile(&admin, slug, slug).await;
+        profile(&admin, "not this one", slug).await;
+        admin
+            .send(admin.request("POST", &format!("/api/managed_users/Eacme/custom_oauth_profiles/{id}/assign")))
+            .await
+            .expect(200);
+        assigned.push(id);
+    }
+    let of_other = profile(&admin, "theirs", slugs[0]).await;
+    let path = format!("/api/managed_users/Eother/custom_oauth_profiles/{of_other}/assign");
+    admin.send(admin.request("POST", &path)).await.expect(200);
+    let ids = |answer: &Value| -> Vec<i64> {
+        answer["result"].as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect()
+    };
+    let all = list("Eacme", "").await.expect(200);
+    assert_eq!(ids(&all), assigned);
+    assert_eq!(all["count"], 5);
+    // The same that the profiles' own call answers.
+    let alone = admin.get(&format!("/api/custom_oauth_profiles/{}", assigned[0])).await.expect(200);
+    assert_eq!(all["result"][0], alone["result"]);
+    for (page, expected) in [(1, &assigned[..2]), (2, &assigned[2..4]), (3, &assigned[4..]), (4, &[][..])] {
+        let part = list("Eacme", &format!("?page={page}&per_page=2")).await.expect(200);
+        assert_eq!(ids(&part), expected, "page {page}");
+        assert_eq!((&part["count"], &part["page"], &part["per_page"]), (&json!(5), &json!(page), &json!(2)));
+    }
+    let huge = list("Eacme", "?page=99999999999999999999&per_page=x").await.expect(200);
+    assert_eq!((ids(&huge), &huge["per_page"]), (Vec::new(), &json!(100)));
+    assert_eq!(ids(&list("Eother", "").await.expect(200)), [of_other]);
+    for missing in ["99", "Enobody", "acme"] {
+        assert_eq!(list(missing, "").await.expect(404), json!({"message": "Not found"}));
+    }
+    // Seen through the customer's number too, and gone when it is taken away.
+    let id = admin.get("/api/managed_users/Eacme").await.expect(200)["id"].to_string();
+    admin.delete(&format!("/api/managed_users/{id}/custom_oauth_profiles/{}/unassign", assigned[1])).await.expect(200);
+    assert_eq!(list(&id, "").await.expect(200)["count"], 4);
+}
+
+#[tokio::test]
 async fn a_customer_has_one_profile_of_each_provider() {
     let server = Server::start().await;
     let admin = server.admin();

@@ -258,6 +258,52 @@ async fn a_no_is_recorded_and_not_asked_for_again_and_so_is_that_there_is_no_way
 }
 
 #[tokio::test]
+async fn a_revocation_shows_the_other_secret_where_the_first_is_turned_down_and_nowhere_else() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let auth = json!({"client_auth": "client_secret_post"});
+    let only_next = |asked: &Request| match asked.field("client_secret").as_str() {
+        "PLANTED_next" => raw::json(200, "{}"),
+        _ => raw::json(401, r#"{"error":"invalid_client"}"#),
+    };
+    let none = |_: &Request| raw::json(401, r#"{"error":"invalid_client"}"#);
+    let token = |_: &Request| raw::json(400, r#"{"error":"unsupported_token_type"}"#);
+    let public = json!({"client_auth": "client_secret_post", "revoke": {"auth": "client_id", "tokens": ["refresh"]}});
+    // Which secrets are shown for each token, and what comes of it.
+    let both = vec!["PLANTED_client", "PLANTED_next"];
+    let cases = [
+        ("only-next", &auth, only_next as fn(&Request) -> String, both.clone(), "revoked"),
+        ("none", &auth, none, both, "invalid_client"),
+        ("token", &auth, token, vec!["PLANTED_client"], "unsupported_token_type"),
+        ("public", &public, none, vec![""], "invalid_client"),
+    ];
+    for (slug, entry, answer, secrets, result) in cases {
+        let entry = entry.clone();
+        let provider = Provider::answering(&admin, slug, entry, answer).await;
+        let id = provider.connected(&admin, "Two", "alice").await;
+        let profile = detail(&admin, id).await["custom_oauth_profile_id"].clone();
+        let path = format!("/api/custom_oauth_profiles/{profile}/registration");
+        admin.put(&path, &json!({"next_client_secret": "PLANTED_next"})).await.expect(200);
+        disconnect(&admin, id).await;
+        let came = settled(&admin, id).await;
+        assert_eq!(came[0], ("refresh_token".to_owned(), 1, result.to_owned()), "{slug}");
+        let shown = |token: &str| -> Vec<String> {
+            let of_token = provider.asked().into_iter().filter(|asked| asked.field("token").starts_with(token));
+            of_token.map(|asked| asked.field("client_secret")).collect()
+        };
+        assert_eq!(shown("PLANTED_refresh"), secrets, "{slug}");
+        if slug != "public" {
+            assert_eq!(came[1], ("access_token".to_owned(), 1, result.to_owned()), "{slug}");
+            assert_eq!(shown("PLANTED_access"), secrets, "{slug}");
+        }
+        // What is said of a secret here judges no secret: tokens are fetched elsewhere.
+        let registration = admin.get(&path).await.expect(200)["result"].clone();
+        assert_eq!(registration["rejected_at"], Value::Null, "{registration}");
+    }
+    assert!(!kinds(&admin).await.contains(&"app_secret_rejected".to_owned()));
+}
+
+#[tokio::test]
 async fn what_comes_back_from_a_revocation_shows_no_secret() {
     let server = Server::start().await;
     let admin = server.admin();

@@ -360,6 +360,29 @@ async fn a_revocation_can_be_kept_and_sent_by_somebody_else() {
 }
 
 #[tokio::test]
+async fn a_kept_revocation_knows_the_clients_other_secret_and_shows_it_only_to_who_turns_the_client_down() {
+    let peer = Peer::that(Then::Say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec())).await;
+    let token = Secret::new("PLANTED_token");
+    let provider = peer.provider(r#","revoke_url":"PEER/revoke","client_auth":"client_secret_post""#);
+    let request = |client: &Client| provider.revocation(client, &token, TokenHint::Refresh);
+    let other = Client { secret: Some(Secret::new("PLANTED_other")), ..client() };
+    let refused = |error: &str| RevocationOutcome::Refused(error.to_owned());
+    let both = request(&client()).unwrap().or(request(&other));
+    let kept = RevocationRequest::from_secret(&both.to_secret()).unwrap();
+    let next = kept.after(&refused("invalid_client")).unwrap();
+    engine().revoke(next, LONG, now).await;
+    assert!(peer.asked().remove(0).contains("client_secret=PLANTED_other"));
+    assert!(next.after(&refused("invalid_client")).is_none(), "there are two");
+    for outcome in [refused("http_401"), refused("unauthorized_client"), RevocationOutcome::Revoked] {
+        assert!(kept.after(&outcome).is_none(), "{outcome:?}");
+    }
+    // The same secret twice is one, and what was kept without another has none.
+    assert!(request(&client()).unwrap().or(request(&client())).after(&refused("invalid_client")).is_none());
+    let alone = RevocationRequest::from_secret(&request(&client()).unwrap().to_secret()).unwrap();
+    assert!(alone.after(&refused("invalid_client")).is_none());
+}
+
+#[tokio::test]
 async fn a_revocation_is_written_as_the_provider_wants_it() {
     let peer = Peer::saying(r#"{"ok":false,"error":"token_revoked"}"#).await;
     let token = Secret::new("PLANTED_token");

@@ -31,6 +31,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("hmac", &["app/deliveries.rs"]),
     ("totp_rs", &["app/second_factors.rs"]),
+    ("fast_qr", &["app/second_factors.rs"]),
     ("prometheus_client", &["http/metrics.rs"]),
     ("quick_xml", &["http/xml.rs"]),
     ("tracing_subscriber", &["cli/"]),

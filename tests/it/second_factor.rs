@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
-use crate::support::{Answer, Caller, Server};
+use crate::support::{Answer, Caller, Server, qr};
 
 const PASSWORD: &str = "PLANTED correct horse battery";
 const ME: &str = "/api/users/me/second_factor";
@@ -58,6 +58,8 @@ async fn a_log_in_asks_for_a_code_and_takes_it_once_after_a_restart_too() {
     let (secret, url) = (text(&begun["secret"]), text(&begun["url"]));
     assert_eq!(url, format!("otpauth://totp/Grantry:ann%20b?secret={secret}&issuer=Grantry"));
     assert_eq!(secret.len(), 32);
+    let drawn = text(&begun["qr_code"]["path"]);
+    assert_eq!(qr::read(begun["qr_code"]["size"].as_u64().unwrap().try_into().unwrap(), &drawn), url);
     let again = own.post(ME, &json!({})).await.expect(200)["result"].clone();
     assert_ne!(text(&again["secret"]), secret, "each beginning is another");
     let secret = text(&again["secret"]);
@@ -109,7 +111,7 @@ async fn a_log_in_asks_for_a_code_and_takes_it_once_after_a_restart_too() {
     page(&server, &log_in(&server, "ann:b", Some(&recovery[1].replace('-', ""))).await);
 
     // Nothing of it is where others look: only sealed, and as hashes.
-    let secrets: Vec<String> = codes.iter().chain([&secret]).cloned().collect();
+    let secrets: Vec<String> = codes.iter().chain([&secret, &drawn]).cloned().collect();
     let log = server.log();
     for place in fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let bytes = fs::read(&place).unwrap();
@@ -194,6 +196,87 @@ async fn nobody_touches_anothers_second_factor_but_an_administrator_who_takes_it
         seen.as_array().unwrap().iter().map(|entry| (text(&entry["noun_id"]), entry["detail"]["by"].clone())).collect();
     let by = |id: i64, how: &str| (id.to_string(), json!(how));
     assert_eq!(seen, [by(root, "code"), by(root, "password"), by(ann, "administrator")]);
+}
+
+#[tokio::test]
+async fn a_name_of_any_length_has_a_code_or_none_and_never_a_wrong_one() {
+    let server = Server::start().await;
+    for (n, (name, fits)) in
+        [("ユーザー".repeat(10), true), ("x".repeat(255), true), ("🜁".repeat(255), false)].iter().enumerate()
+    {
+        let draft = json!({"name": name, "email": format!("u{n}@example.com"), "role": "viewer", "password": PASSWORD});
+        server.admin().post("/api/users", &draft).await.expect(200);
+        let own = page(&server, &log_in(&server, name, None).await);
+        let begun = own.post(ME, &json!({})).await.expect(200)["result"].clone();
+        if *fits {
+            let size = begun["qr_code"]["size"].as_u64().unwrap().try_into().unwrap();
+            assert_eq!(qr::read(size, &text(&begun["qr_code"]["path"])), text(&begun["url"]));
+        } else {
+            assert_eq!(begun["qr_code"], Value::Null, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn recovery_codes_are_renewed_by_who_proves_it_and_the_old_ones_die_at_once() {
+    let server = Server::start().await;
+    let (ann, root) = (make_user(&server, "ann", "operator").await, make_user(&server, "root", "admin").await);
+    let own = page(&server, &log_in(&server, "ann", None).await);
+    let renew = async |body: Value| own.post(&format!("{ME}/recovery_codes"), &body).await;
+    assert_eq!(renew(json!({"password": PASSWORD})).await.status, 404, "there is no factor");
+    own.post(ME, &json!({})).await.expect(200);
+    assert_eq!(renew(json!({"password": PASSWORD})).await.status, 404, "it is not confirmed");
+    let (secret, old) = enrol(&own).await;
+    let other = page(&server, &log_in(&server, "ann", Some(&old[0])).await);
+
+    let bare = renew(json!({})).await.expect(400);
+    assert_eq!(bare["errors"], json!({"password": ["can't be blank"], "code": ["can't be blank"]}));
+    let wrong = renew(json!({"password": "PLANTED wrong"})).await.expect(400);
+    assert_eq!(wrong["errors"], json!({"password": ["is not right"]}));
+    assert_eq!(renew(json!({"code": old[0]})).await.expect(400)["errors"], json!({"code": ["is not right"]}));
+    assert_eq!(renew(json!({"pass": PASSWORD})).await.status, 400);
+    // Nobody else, an administrator neither: who has a code and sets a password is that user.
+    let roots = page(&server, &log_in(&server, "root", None).await);
+    let path = format!("/api/users/{ann}/second_factor/recovery_codes");
+    roots.post(&path, &json!({"password": PASSWORD})).await.expect(403);
+    server.admin().post(&path, &json!({})).await.expect(403);
+    log_in(&server, "ann", Some(&old[1])).await.expect(200);
+
+    let codes = |answer: Answer| -> Vec<String> {
+        answer.expect(200)["result"]["recovery_codes"].as_array().unwrap().iter().map(text).collect()
+    };
+    let second = codes(renew(json!({"password": PASSWORD})).await);
+    let third = codes(renew(json!({"code": code(&secret, 0)})).await);
+    let fourth = codes(renew(json!({"code": third[0]})).await);
+    let all: BTreeSet<&String> = old.iter().chain(&second).chain(&third).chain(&fourth).collect();
+    assert_eq!(all.len(), 32);
+    // No more wrong ones than are looked at.
+    for gone in [&old[2], &third[1]] {
+        log_in(&server, "ann", Some(gone)).await.expect(401);
+    }
+    log_in(&server, "ann", Some(&fourth[0])).await.expect(200);
+    log_in(&server, "ann", Some(&code(&secret, 1))).await.expect(200);
+    other.get("/session").await.expect(200);
+
+    // Whoever has the machine, as with the rest.
+    let refused = server.cli(&["user", "second-factor", "root", "--new-recovery-codes"]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("root has no second factor"));
+    let printed = server.cli_ok(&["user", "second-factor", "ANN", "--new-recovery-codes"]);
+    let fifth: Vec<&str> = printed.lines().collect();
+    assert_eq!(fifth.len(), 8, "{printed}");
+    assert!(server.cli(&["user", "second-factor", "ann", "--new-recovery-codes", "--remove"]).status.code() == Some(2));
+    log_in(&server, "ann", Some(&fourth[1])).await.expect(401);
+    log_in(&server, "ann", Some(fifth[0])).await.expect(200);
+
+    let seen = server.admin().get("/api/audit?deed=recovery_codes_renewed").await.expect(200);
+    let seen: Vec<Value> =
+        seen["result"]["items"].as_array().unwrap().iter().map(|entry| entry["detail"].clone()).collect();
+    let by = |how: &str, unused: u64| json!({"by": how, "unused": unused});
+    assert_eq!(seen, [by("machine", 7), by("recovery_code", 7), by("code", 8), by("password", 6)]);
+    assert_eq!(server.admin().get(&format!("/api/audit?noun=user&noun_id={root}")).await.status, 200);
+    for code in old.iter().chain(&second).chain(&third).chain(&fourth) {
+        assert!(!server.log().contains(code.as_str()));
+    }
 }
 
 #[tokio::test]

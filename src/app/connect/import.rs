@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{access::Caller, connections::of_caller, refresh},
     domain::{
-        Error, Noun, Result, Secret, Timestamp, Why,
+        Error, Noun, Outage, Result, Secret, Timestamp, Why,
         connection::Connection,
         grant::{Blame, GrantType, NoToken, Tokens},
         user::Scope,
@@ -150,6 +150,10 @@ impl App {
                 return self.db.read(|read| of_caller(read, &caller, None, id));
             }
             Ok(Redeemed::Unwanted) => Error::not_found(Noun::Connection, id),
+            Ok(Redeemed::Lost { given_back }) => Error::Unavailable {
+                why: if given_back { Outage::TokensGivenBack } else { Outage::TokensLost },
+                retry_after: Duration::from_secs(5),
+            },
             Ok(Redeemed::OtherAccount { .. }) => Error::invalid("connection_id", Why::OtherAccount),
             Ok(Redeemed::Refused(refusal)) => {
                 let why = match refusal.blame {
@@ -164,7 +168,11 @@ impl App {
             Err(error) => error,
         };
         if made {
-            self.db.write(move |tx| store::connections::delete(tx, id)).await?;
+            let gone = self.db.write(move |tx| store::connections::delete(tx, id)).await;
+            // A disk that took no tokens takes this no more, and what became of those is what has to be told.
+            if !matches!(why, Error::Unavailable { .. }) {
+                gone?;
+            }
         }
         Err(why)
     }

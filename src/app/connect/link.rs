@@ -170,6 +170,11 @@ pub enum Outcome {
         /// The account that came.
         now: String,
     },
+    /// The provider agreed, and the database took nothing for so long that what came is lost.
+    Lost {
+        /// Whether the provider has ended it again; else it stands there, and nobody has it.
+        given_back: bool,
+    },
 }
 
 impl App {
@@ -390,6 +395,7 @@ impl App {
             Redeemed::Connected(outcome) => outcome,
             Redeemed::Unwanted => Outcome::Unknown,
             Redeemed::OtherAccount { before, now } => Outcome::OtherAccount { before, now },
+            Redeemed::Lost { given_back } => Outcome::Lost { given_back },
             Redeemed::Refused(refusal) if refusal.blame == Blame::App => Outcome::AppRejected,
             Redeemed::Refused(refusal) => refused(refusal.error, refusal.description),
         };

@@ -31,6 +31,10 @@ use crate::{
 /// A provider has so long for each answer.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// For so long a disk that takes nothing is waited for while somebody waits for the answer; browsers and proxies are as
+/// patient as that.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Where tokens are to go.
 pub(super) struct Aim {
     pub(super) connection: Connection,
@@ -55,6 +59,10 @@ pub(super) enum Redeemed {
     Refused(Refusal),
     /// Nobody waits for them any more: the connection is gone, or the device's code is no longer the one that counts.
     Unwanted,
+    /// They came, and the database did not take them. `given_back`: the provider has ended them again.
+    Lost {
+        given_back: bool,
+    },
 }
 
 impl App {
@@ -126,9 +134,20 @@ impl App {
         let (refresh, access) = (set.refresh.clone(), set.access.clone());
         if stranger {
             let (id, registration) = (aim.connection.id, aim.registration.clone());
-            self.db
-                .write(move |tx| revocations::queue(tx, id, &registration, refresh.as_ref(), Some(&access)).map(drop))
-                .await?;
+            let work =
+                move |tx: &Tx<'_>| revocations::queue(tx, id, &registration, refresh.as_ref(), Some(&access)).map(drop);
+            match flight::persist_within(self, PATIENCE, work).await {
+                // What cannot be queued is sent at once, and once.
+                Err(Error::Unavailable { .. }) => {
+                    let given_back = self.give_back(&aim.registration, set.refresh.as_ref(), &set.access).await;
+                    tracing::warn!(
+                        connection = id,
+                        given_back,
+                        "the revocation of another account's tokens is not queued"
+                    );
+                }
+                queued => queued?,
+            }
             self.worker.wake();
             let label = aim.connection.account_label.clone().or(before).unwrap_or_default();
             return Ok(Redeemed::OtherAccount { before: label, now: now.unwrap_or_default() });
@@ -153,20 +172,30 @@ impl App {
         };
         let (connection, patient) = (aim.connection.clone(), aim.device.is_some());
         let whole = Arc::new((aim, account, kept));
+        let all = Arc::clone(&whole);
         let work = move |tx: &Tx<'_>| {
-            let (aim, account, kept) = &*whole;
+            let (aim, account, kept) = &*all;
             if aim.is_wanted(tx)? {
                 return keep(tx, aim, secret, account.as_ref(), kept).map(Some);
             }
             // Where there is another grant by now these may be the same tokens, and are left alone.
             let id = aim.connection.id;
             if store::grants::find(tx, id)?.is_none() {
-                revocations::queue(tx, id, &aim.registration, refresh.as_ref(), Some(&access))?;
+                let tokens = &kept.tokens;
+                revocations::queue(tx, id, &aim.registration, tokens.refresh.as_ref(), Some(&tokens.access))?;
             }
             Ok(None)
         };
-        // A code is good once: where nobody is there to try again, the disk is waited for.
-        let kept = if patient { flight::persist(self, work).await } else { self.db.write(work).await };
+        // What was shown for them is good once, so the disk is waited for: without an end where nobody is there to try again.
+        let patience = if patient { Duration::MAX } else { PATIENCE };
+        let kept = flight::persist_within(self, patience, work).await;
+        if matches!(kept, Err(Error::Unavailable { .. })) {
+            let (aim, _, kept) = &*whole;
+            let tokens = &kept.tokens;
+            let given_back = self.give_back(&aim.registration, tokens.refresh.as_ref(), &tokens.access).await;
+            tracing::error!(connection = connection.id, given_back, "tokens came and could not be kept: they are lost");
+            return Ok(Redeemed::Lost { given_back });
+        }
         self.worker.wake();
         let Some(crowd) = kept? else { return Ok(Redeemed::Unwanted) };
         Ok(Redeemed::Connected(Outcome::Connected {

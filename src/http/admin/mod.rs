@@ -73,6 +73,10 @@ pub fn routes(routes: Routes) -> Routes {
             ],
         )
         .at(
+            "/users/{id}/second_factor/recovery_codes",
+            [(Method::POST, Needs::Caller, web::to(second_factors::renew_recovery_codes))],
+        )
+        .at(
             "/sessions",
             [
                 (Method::GET, Needs::Caller, web::to(sessions::list)),

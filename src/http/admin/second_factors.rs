@@ -36,7 +36,8 @@ pub(super) async fn begin(
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let begun = app.begin_second_factor(&caller, user_id(&caller, &request)?).await?;
-    Ok(result(json!({"secret": begun.secret.expose(), "url": begun.url.expose()})))
+    let qr_code = begun.qr_code.as_ref().map(|code| json!({"size": code.size, "path": code.path.expose()}));
+    Ok(result(json!({"secret": begun.secret.expose(), "url": begun.url.expose(), "qr_code": qr_code})))
 }
 
 /// `{"code"}`: confirms it; the answer has the recovery codes, this once.
@@ -51,8 +52,23 @@ pub(super) async fn confirm(
     fields.only(&["code"]);
     let code = fields.need_secret("code");
     let code = fields.faults.all(code)?;
-    let codes = app.confirm_second_factor(&caller, id, &code).await?;
-    Ok(result(json!({"recovery_codes": codes.iter().map(Secret::expose).collect::<Vec<_>>()})))
+    Ok(shown(&app.confirm_second_factor(&caller, id, &code).await?))
+}
+
+/// `{"password"}` or `{"code"}`: new recovery codes; the answer has them, this once. The machine itself sends no body.
+pub(super) async fn renew_recovery_codes(
+    app: web::Data<App>,
+    caller: Admitted,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let id = user_id(&caller, &request)?;
+    let proof = proof(&request, payload).await?;
+    Ok(shown(&app.renew_recovery_codes(&caller, id, proof).await?))
+}
+
+fn shown(codes: &[Secret]) -> HttpResponse {
+    result(json!({"recovery_codes": codes.iter().map(Secret::expose).collect::<Vec<_>>()}))
 }
 
 /// Takes it away: the own one with `{"password"}` or `{"code"}`, another's without a body.
@@ -63,16 +79,21 @@ pub(super) async fn remove(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let id = user_id(&caller, &request)?;
+    app.remove_second_factor(&caller, id, proof(&request, payload).await?).await?;
+    Ok(result(json!({"success": true})))
+}
+
+/// `{"password"}` or `{"code"}`, or nothing at all.
+async fn proof(request: &HttpRequest, payload: web::Payload) -> Result<Proof, Failure> {
     let body = read(&mut payload.into_inner(), MOST).await?;
     let body = match body.as_ref() {
         [] => Value::Object(serde_json::Map::new()),
-        _ if !is_json(&request) => return Err(Kind::MediaType("application/json").into()),
+        _ if !is_json(request) => return Err(Kind::MediaType("application/json").into()),
         bytes => document::parse(bytes)?,
     };
     let mut fields = Fields::of(&body)?;
     fields.only(&["password", "code"]);
     let (password, code) = (fields.may("password", Secret::given), fields.may("code", Secret::given));
     fields.faults.or(())?;
-    app.remove_second_factor(&caller, id, Proof { password, code }).await?;
-    Ok(result(json!({"success": true})))
+    Ok(Proof { password, code })
 }

@@ -113,6 +113,9 @@ fn error_in_japanese(error: &Error) -> String {
             Outage::Storage => {
                 "データベースに書き込めません(ディスクの空き不足または読取り専用)。何も変更されていません。"
             }
+            Outage::TokensLost | Outage::TokensGivenBack => {
+                "プロバイダのトークンを保存できませんでした(ディスクの空き不足または読取り専用)。接続し直してください。"
+            }
             Outage::Stopping => "サーバーは停止中です。",
             Outage::Readers => "サーバーは一覧の処理で混み合っています。再試行してください。",
             Outage::Uploads => "サーバーはアップロードで混み合っています。再試行してください。",
@@ -275,6 +278,8 @@ mod tests {
             Outage::Hashing,
             Outage::Writer,
             Outage::Storage,
+            Outage::TokensLost,
+            Outage::TokensGivenBack,
             Outage::Stopping,
             Outage::Uploads,
             Outage::Forwards,

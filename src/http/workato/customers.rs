@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::{limit::Limited, page, success};
+use super::{limit::Limited, page, profiles::Wire, success};
 use crate::{
     app::{App, document::Fields},
     domain::{
@@ -91,6 +91,18 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Failure> {
     app.delete_customer(&caller, key(&request)?, expected(&request)?).await?;
     Ok(success())
+}
+
+/// The profiles that a customer has.
+pub(super) async fn list_profiles(
+    app: web::Data<App>,
+    caller: Limited,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let (page, number, size) = page(&request);
+    let (profiles, count) = app.list_customer_profiles(&caller, key(&request)?, page).await?;
+    let profiles: Vec<Wire> = profiles.into_iter().map(Wire::from).collect();
+    Ok(HttpResponse::Ok().json(json!({"result": profiles, "count": count, "page": number, "per_page": size})))
 }
 
 pub(super) async fn assign(

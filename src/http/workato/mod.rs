@@ -73,6 +73,8 @@ pub fn routes() -> Routes {
                 (Method::DELETE, WRITE, web::to(customers::delete)),
             ],
         )
+        // Ours: the vendor assigns, and lists nowhere what is assigned.
+        .at("/managed_users/{customer}/custom_oauth_profiles", [(Method::GET, READ, web::to(customers::list_profiles))])
         .at(
             "/managed_users/{customer}/custom_oauth_profiles/{id}/assign",
             [(Method::POST, WRITE, web::to(customers::assign))],

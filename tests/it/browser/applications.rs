@@ -44,6 +44,15 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     assert_eq!(kept.text(), file);
     assert!(kept.header("content-disposition").contains("crm.json"), "{}", kept.header("content-disposition"));
 
+    // It is seen as it is kept, and taken away as it is kept.
+    browser.click("[data-show]").await;
+    browser.until("document.querySelector('[data-file]')").await;
+    assert_eq!(browser.run("return document.querySelector('[data-file]').textContent").await, file);
+    browser.picture("application-file").await;
+    assert_fits(&browser).await;
+    let script = "return (async () => (await (await fetch(document.querySelector('[data-download]').href)).text()))()";
+    assert_eq!(browser.run(script).await, file);
+
     // A name that is taken stands beside its field.
     open(&browser, &server, "applications/new").await;
     browser.fill("[name=name]", "CRM").await;
@@ -103,6 +112,17 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.click("main form button.main").await;
     browser.until("document.querySelector('[data-issue]')").await;
     assert_eq!(admin.get(&format!("{path}/data")).await.text(), other);
+    browser.click("[data-show]").await;
+    browser.until("document.querySelector('[data-file]')?.textContent.includes('Show')").await;
+    // Of a large one the beginning, and that is said.
+    let large = format!("{other}{}", " ".repeat(150_000));
+    let body = crate::support::application_body("{}", large.as_bytes());
+    admin.send_text("PUT", &path, crate::support::MULTIPART, body).await.expect(200);
+    open(&browser, &server, "applications").await;
+    open(&browser, &server, &format!("applications/{id}")).await;
+    browser.click("[data-show]").await;
+    browser.see("This is its beginning").await;
+    assert_eq!(browser.run("return document.querySelector('[data-file]').textContent.length").await, 100_000);
     browser.click("[data-revoke]").await;
     browser.see("Programs that log in with it get no tokens any more.").await;
     browser.click("[data-confirm]").await;

@@ -83,6 +83,31 @@ async fn a_customer_is_made_found_changed_given_a_profile_and_deleted() {
         let body = json!({"name": format!("Customer {n:02}"), "notification_email": "it@example.com"});
         admin.post("/api/managed_users", &body).await.expect(200);
     }
+    // The profiles of one come page by page, each page with its address.
+    let providers = admin.get("/api/providers").await.expect(200)["result"].clone();
+    for slug in providers.as_array().unwrap().iter().take(25).map(|one| one["slug"].as_str().unwrap()) {
+        let name = format!("For {slug}");
+        let made =
+            admin.post("/api/custom_oauth_profiles", &profile_body(&name, slug)).await.expect(200)["result"].clone();
+        let path = format!("/api/managed_users/2/custom_oauth_profiles/{}/assign", made["id"]);
+        admin.send(admin.request("POST", &path)).await.expect(200);
+    }
+    open(&browser, &server, "customers/2").await;
+    browser.until("document.querySelectorAll('[data-unassign]').length === 20").await;
+    browser.see("25 entries in all").await;
+    browser.picture("customer-profiles").await;
+    assert_fits(&browser).await;
+    browser.click("[data-next]").await;
+    browser
+        .until("document.querySelectorAll('[data-unassign]').length === 5 && location.hash === '#/customers/2?page=2'")
+        .await;
+    browser.back().await;
+    browser.until("document.querySelectorAll('[data-unassign]').length === 20").await;
+    open(&browser, &server, "customers/2?page=9").await;
+    browser.see("nothing on this page any more").await;
+    browser.click("[data-previous]").await;
+    browser.until("document.querySelectorAll('[data-unassign]').length === 20").await;
+
     open(&browser, &server, "customers").await;
     browser.click("[data-next]").await;
     browser.until("document.querySelectorAll('tbody tr').length === 10").await;

@@ -117,6 +117,32 @@ async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
     let template =
         "const answer = await fetch(document.querySelector('main .head a[download]').href); return answer.status";
     assert_eq!(browser.run(&format!("return (async () => {{ {template} }})()")).await, 200);
+    // A large one tells how far it is while it runs; what was shown of that is noted.
+    let many: serde_json::Map<String, Value> = (0..80)
+        .map(|n| (format!("M-{n}"), json!({"CLIENT_ID": "many", "CLIENT_SECRET": format!("PLANTED_many_{n}")})))
+        .collect();
+    paste(&browser, &json!({"jira": many}).to_string()).await;
+    browser.click("main form button.main").await;
+    browser.see("80 added").await;
+    browser
+        .run(
+            "window.told = []; new MutationObserver(() => { const bar = document.querySelector('[data-running] progress'); \
+             if (bar) window.told.push([bar.hasAttribute('value'), bar.value, bar.max, document.querySelector('[data-running] p').textContent]); })\
+             .observe(document.querySelector('main'), { childList: true, subtree: true, attributes: true, characterData: true });",
+        )
+        .await;
+    browser.click("[data-apply]").await;
+    browser.until("document.querySelector('[data-loaded]')").await;
+    let told = browser.run("return window.told").await;
+    let told = told.as_array().unwrap();
+    assert_eq!(told[0], json!([false, 0, 1, "Loading"]), "nothing is said before the server has");
+    let numbers: Vec<u64> = told.iter().filter(|one| one[0] == true).map(|one| one[1].as_u64().unwrap()).collect();
+    assert!(numbers.len() > 3 && numbers.is_sorted() && numbers.last() == Some(&80), "{numbers:?}");
+    assert!(told.iter().filter(|one| one[0] == true).all(|one| one[2] == 80), "{told:?}");
+    assert!(told.iter().any(|one| one[3].as_str().unwrap().starts_with("Hashing secrets: ")), "{told:?}");
+    assert_eq!(browser.run("return document.querySelector('[data-running]')").await, Value::Null);
+    settled(&browser).await;
+    open(&browser, &server, "load").await;
     paste(&browser, "").await;
     browser.run("document.querySelector('main form').clean()").await;
     assert_both_languages(&browser, &server, &[("load", "Load", "一括登録")]).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PASSWORD, assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
-use crate::support::{Server, browser::Browser};
+use crate::support::{Server, browser::Browser, qr};
 
 #[tokio::test]
 async fn users_are_made_given_another_role_and_password_and_deleted() {
@@ -92,6 +92,15 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     assert_fits(&browser).await;
     let secret = browser.run("return document.querySelector('dialog .copyable code').textContent").await;
     let secret = secret.as_str().unwrap().to_owned();
+    // What is drawn is what stands beside it.
+    let drawn = browser
+        .run(
+            "const svg = document.querySelector('dialog .qr svg'); return [svg.viewBox.baseVal.width, \
+             svg.querySelector('path').getAttribute('d'), document.querySelectorAll('dialog .copyable code')[1].textContent]",
+        )
+        .await;
+    let size = drawn[0].as_u64().unwrap().try_into().unwrap();
+    assert_eq!(qr::read(size, drawn[1].as_str().unwrap()), drawn[2].as_str().unwrap());
     browser.fill("dialog [name=code]", "000000").await;
     browser.click("dialog button.main").await;
     browser.until("document.querySelector('dialog [data-fault=code]').textContent === 'This is not right.'").await;
@@ -118,7 +127,19 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     open(&browser, &server, "users").await;
     browser.until("document.querySelector('tbody .badge.good')?.textContent === 'on'").await;
 
+    // New recovery codes in the place of those.
     open(&browser, &server, "account").await;
+    browser.click("[data-codes]").await;
+    browser.fill("dialog [name=password]", "PLANTED wrong").await;
+    browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog [data-fault=password]').textContent === 'This is not right.'").await;
+    browser.fill("dialog [name=password]", PASSWORD).await;
+    browser.click("dialog button.main").await;
+    browser.see("Your recovery codes").await;
+    let renewed = browser.run("return document.querySelector('[data-secret]').textContent.split('\\n')").await;
+    assert!(renewed.as_array().unwrap().len() == 8 && renewed[1] != codes[1]);
+    browser.click("[data-close]").await;
+
     browser.click("[data-factor-off]").await;
     browser.fill("dialog [name=password]", "PLANTED wrong").await;
     browser.click("dialog button.main").await;
@@ -136,7 +157,12 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     browser.until("document.querySelector('main [name=old]').value === ''").await;
     assert_eq!(server.anybody().post("/session", &log_in).await.status, 401);
     assert_both_languages(&browser, &server, &[("account", "Your account", "自分のアカウント")]).await;
-    assert_calm(&browser, &server, &["status of 400", "status of 401", "status of 400", "status of 400"]).await;
+    assert_calm(
+        &browser,
+        &server,
+        &["status of 400", "status of 401", "status of 400", "status of 400", "status of 400"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -176,6 +202,18 @@ async fn the_trail_is_filtered_paged_and_taken_away() {
     browser.until("document.querySelectorAll('tbody tr').length === 2").await;
     browser.click(".filters a.chip").await;
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
+    // Who guesses at a password is seen, with the one who was meant; a name that was made up is not.
+    for name in ["ann", "ann", "PLANTED no name"] {
+        let body = json!({"name": name, "password": "PLANTED wrong"});
+        assert_eq!(server.anybody().post("/session", &body).await.status, 401);
+    }
+    open(&browser, &server, "audit").await;
+    browser.choose("select[aria-label=Deed]", "password_refused").await;
+    browser
+        .until("document.querySelectorAll('tbody tr').length > 0 && location.hash.includes('deed=password_refused')")
+        .await;
+    browser.see("Password refused").await;
+    browser.see("nobody").await;
     open(&browser, &server, "audit?until=2000-01-01").await;
     browser.see("Nothing fits").await;
     assert_both_languages(&browser, &server, &[("audit", "Audit", "監査ログ")]).await;

@@ -13,6 +13,7 @@ pub mod oidc;
 pub mod person;
 pub mod practice;
 mod programs;
+pub mod qr;
 pub mod raw;
 pub mod receiver;
 

@@ -14,7 +14,7 @@
 
 mod resume;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -298,10 +298,20 @@ pub(in crate::app) async fn persist<T: Send + 'static>(
     app: &App,
     work: impl Fn(&Tx<'_>) -> Result<T> + Clone + Send + 'static,
 ) -> Result<T> {
+    persist_within(app, Duration::MAX, work).await
+}
+
+/// The same, where somebody waits for the answer: an error when the disk has taken nothing for so long.
+pub(in crate::app) async fn persist_within<T: Send + 'static>(
+    app: &App,
+    most: Duration,
+    work: impl Fn(&Tx<'_>) -> Result<T> + Clone + Send + 'static,
+) -> Result<T> {
+    let begun = Instant::now();
     let mut pause = Duration::from_millis(100);
     loop {
         match app.db.write(work.clone()).await {
-            Err(Error::Unavailable { .. }) => {
+            Err(Error::Unavailable { .. }) if begun.elapsed().saturating_add(pause) <= most => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
