@@ -16,11 +16,14 @@ import { setup } from "./views/setup.js";
 
 wear();
 
-/** Says that there may be a session: the cookie itself is out of reach of scripts. It spares a visitor a refusal. */
+/**
+ * Says that there may be a session, and whose: the cookie itself is out of reach of scripts. It spares a visitor a refusal,
+ * and tells the other tabs.
+ */
 const MAY_BE_IN = "grantry.session";
 const memory = {
   get: () => { try { return localStorage.getItem(MAY_BE_IN) !== null; } catch { return true; } },
-  set: (is) => { try { is ? localStorage.setItem(MAY_BE_IN, "1") : localStorage.removeItem(MAY_BE_IN); } catch { /* then it asks */ } },
+  set: (who) => { try { who ? localStorage.setItem(MAY_BE_IN, who.id) : localStorage.removeItem(MAY_BE_IN); } catch { /* then it asks */ } },
 };
 
 let user = null;
@@ -52,7 +55,7 @@ function closeSide() {
 function set(who) {
   user = who;
   become(who);
-  memory.set(who !== null);
+  memory.set(who);
 }
 
 function entered(who) {
@@ -82,6 +85,8 @@ async function logOut() {
 }
 
 let comingBack = null;
+/** Closes the dialog that asks for a login, with the user who is there after all. */
+let comeIn = null;
 
 /** The session is over: whoever was here logs in over the view, and what was typed is there still. */
 function comeBack() {
@@ -90,21 +95,17 @@ function comeBack() {
   comingBack ??= (async () => {
     hush();
     closeSide();
-    const who = await loginAgain(before);
+    const who = await loginAgain(before, (close) => { comeIn = close; });
     comingBack = null;
     if (!who) {
       swap(notices, h("p", {}, t("login.ended"), " ", h("button", { class: "small", onclick: comeBack }, t("login.title"))));
       return false;
     }
+    if (who.id !== before.id) return another(who);
     swap(notices);
     set(who);
     frame();
-    // Somebody else came: what is on the screen was the other one's.
-    if (who.id !== before.id) {
-      show();
-      return false;
-    }
-    listen();
+    listen(whoIsHere);
     lookAgain();
     return true;
   })();
@@ -112,11 +113,25 @@ function comeBack() {
 }
 onEnded(comeBack);
 
-// Who logs out in one tab is out in all of them.
-addEventListener("storage", (event) => {
-  if (event.key !== MAY_BE_IN || user === null) return;
-  if (event.newValue === null) call("GET", "/session").catch(() => { /* said already */ });
-});
+/** Somebody else came: nothing of what the one before saw or typed stays, and nothing that was begun goes on. */
+function another(who) {
+  set(who);
+  for (const form of document.querySelectorAll("form[data-dirty]")) form.clean();
+  document.body.replaceChildren();
+  location.reload();
+  return new Promise(() => {});
+}
+
+/** Looks whose session it is: in another tab it may have ended, or somebody else may have begun one. */
+async function whoIsHere() {
+  if (user === null) return;
+  try {
+    const who = await call("GET", "/session", undefined, { alone: comingBack !== null });
+    if (comingBack !== null) comeIn(who);
+    else if (who.id !== user?.id) another(who);
+  } catch { /* said already */ }
+}
+addEventListener("storage", (event) => { if (event.key === MAY_BE_IN) whoIsHere(); });
 
 const buttons = {
   languages: () => h("div", { class: "switch", role: "group", "aria-label": t("app.languages") },
@@ -223,10 +238,12 @@ async function show(options = {}) {
     if (mine !== shown) return;
     shownAt = address;
     if (next) put(next, options);
-    if (user !== null) listen();
+    if (user !== null) listen(whoIsHere);
   } catch (error) {
     if (mine !== shown) return;
     if (error instanceof Refusal && error.ended) {
+      // What is typed stays, in the language that it was typed in.
+      if (options.anew && typed(view)) return;
       // The address stays: whoever logs in goes on there.
       left();
       await show(options);
@@ -269,7 +286,7 @@ async function build({ anew = false }) {
   }
   return h("main", {},
     h("h1", {}, t("app.no_view")),
-    h("p", {}, t("app.no_view_text")),
+    h("p", { class: "lead" }, t("app.no_view_text")),
     h("p", {}, h("a", { class: "button", href: to(FIRST) }, t("app.to_first"))),
   );
 }

@@ -346,7 +346,7 @@ export default {
 "expiry_title": "When do the secrets expire?",
 "expiry_text": "The provider says so when a secret is made. You are reminded 30 days before.",
 "no_connections": "Nothing is connected through it yet.",
-"all_connections": "All {n} connections",
+"all_connections": "All connections ({n})",
 "no_customers": "It is assigned to no customer: anybody who may connect can use it.",
 "customers_text": "Assigned to {n} {n|customer|customers}.",
 "customer": "Customer",

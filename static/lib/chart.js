@@ -1,9 +1,9 @@
 // Bars, drawn by ourselves: two values a day, one on the other, and the same as a table for those who do not see them.
 
 import { h, id as fresh, svg } from "./dom.js";
-import { day, number, t } from "./i18n.js";
+import { day, language, number, t } from "./i18n.js";
 
-const WIDTH = 720, HEIGHT = 180, LEFT = 64, BOTTOM = 26, TOP = 10;
+const WIDTH = 720, HEIGHT = 190, LEFT = 72, BOTTOM = 32, TOP = 20;
 
 /** The next round number, of which the half is one too. */
 function round(value) {
@@ -20,9 +20,10 @@ export function bars({ title, days, series }) {
   const y = (value) => TOP + height - (value / top) * height;
   const step = (WIDTH - LEFT) / Math.max(days.length, 1);
   const heading = fresh("chart");
+  const short = new Intl.NumberFormat(language(), { notation: "compact" });
   const lines = [0, top / 2, top].map((value) => [
     svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
-    svg("text", { class: "axis", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, number(value)),
+    svg("text", { class: "axis", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, short.format(value)),
   ]);
   const columns = days.map((one, at) => {
     let below = 0;
@@ -36,7 +37,7 @@ export function bars({ title, days, series }) {
       return svg("rect", { class: `bar-${tone}`, x: x + step * 0.2, width: step * 0.6, y: y(from) - drawn, height: drawn, rx: 2 },
         svg("title", {}, `${day(one.day)}: ${number(one[key])} ${label}`));
     });
-    return [parts, svg("text", { class: "axis", x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, day(one.day, { weekday: "short", day: "numeric" }))];
+    return [parts, svg("text", { class: (days.length - at) % 2 ? "axis" : "axis other", x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, day(one.day, { weekday: "short", day: "numeric" }))];
   });
   return h("figure", { class: "chart" },
     h("figcaption", { id: heading }, title),

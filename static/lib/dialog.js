@@ -1,6 +1,6 @@
 // Dialogs over the page: before something is lost, and where a secret is shown this once.
 
-import { h, id as fresh, swap } from "./dom.js";
+import { busy, h, id as fresh, swap } from "./dom.js";
 import { form, sentence } from "./form.js";
 import { t } from "./i18n.js";
 import { copy } from "./parts.js";
@@ -25,9 +25,9 @@ export function open({ title, content, firm = false, wide = false, role }) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    // The first thing to fill in; else where nothing is lost; else the heading.
-    const inputs = [...dialog.querySelectorAll("form input, form textarea, form select")].filter((input) => !input.closest("[hidden]"));
-    (inputs.find((input) => input.value === "") ?? inputs[0] ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("h2")).focus();
+    // The first thing that has to be filled in; else where nothing is lost; else the heading.
+    const inputs = [...dialog.querySelectorAll("form input, form textarea, form select")].filter((input) => !input.closest("[hidden]") && (input.type !== "radio" || input.checked));
+    (inputs.find((input) => input.value === "" && input.ariaRequired) ?? inputs[0] ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("h2")).focus();
   });
 }
 
@@ -42,14 +42,14 @@ export function confirm({ title, text = [], depends = [], label, act, danger = t
     content: (close) => {
       const alert = h("div", { class: "alert", role: "alert" });
       const button = h("button", { class: danger ? "main danger" : "main", "data-confirm": true, onclick: async () => {
-        button.disabled = true;
+        if (busy(button, true)) return;
         swap(alert);
         try {
           await act();
           close(true);
         } catch (error) {
           swap(alert, sentence(error));
-          button.disabled = false;
+          busy(button, false);
         }
       } }, label);
       return [

@@ -1,6 +1,6 @@
 // A JSON document that somebody gives: pasted, typed, chosen or dropped. Each fault stands at its line.
 
-import { h, swap } from "./dom.js";
+import { h, name, plain, swap } from "./dom.js";
 import { size, t } from "./i18n.js";
 
 /** A file with more bytes than this is sent as it is, and not shown: a field with all of it would be slow. */
@@ -82,7 +82,7 @@ export function documentControl(spec, about) {
     swap(numbers, Array.from({ length: many }, (_, at) => [at > 0 && "\n", bad.has(at + 1) ? h("b", {}, String(at + 1)) : String(at + 1)]));
     numbers.scrollTop = input.scrollTop;
   };
-  const tell = () => swap(told, file ? [`${file.name}, ${size(file.size)}`, editor.hidden && ` · ${t("document.large")}`] : t("document.drop"));
+  const tell = () => swap(told, file ? [`${plain(file.name)}, ${size(file.size)}`, editor.hidden && ` · ${t("document.large")}`] : t("document.drop"));
   const show = (text, given) => {
     file = given;
     editor.hidden = given !== null && given.size > MOST_SHOWN;
@@ -140,7 +140,7 @@ export function documentControl(spec, about) {
       bad = new Set(placed.map((one) => one.line));
       swap(list, placed.map(({ path, phrase, line }) => h("li", {},
         editor.hidden ? h("span", {}, t("document.line", { n: line })) : h("button", { class: "small", onclick: () => go(line) }, t("document.line", { n: line })),
-        h("span", {}, path !== "" && path !== spec.root && h("code", {}, h("bdi", {}, path)), " ", phrase))));
+        h("span", {}, path !== "" && path !== spec.root && h("code", {}, name(path)), " ", phrase))));
       count();
     },
   };

@@ -60,6 +60,16 @@ export function begin(view) {
   title.focus({ preventScroll: true });
 }
 
+/**
+ * Says of an element that it is at work, or that it is done; answers whether it was at work before. It keeps the focus: a
+ * button that is disabled would lose it.
+ */
+export function busy(element, is) {
+  const was = element.ariaDisabled === "true";
+  for (const name of ["aria-disabled", "aria-busy"]) is ? element.setAttribute(name, "true") : element.removeAttribute(name);
+  return was;
+}
+
 let made = 0;
 
 /** An id that no other element has. */

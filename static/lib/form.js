@@ -2,7 +2,7 @@
 
 import { Lost, Refusal } from "./api.js";
 import { documentControl } from "./document.js";
-import { h, id as fresh, swap } from "./dom.js";
+import { busy, h, id as fresh, plain as plainText, swap } from "./dom.js";
 import { fault, said, t } from "./i18n.js";
 
 /** A sentence for a failure, in the page's language. */
@@ -96,7 +96,7 @@ const KINDS = {
 };
 
 function option({ value, label, choices }) {
-  return choices ? h("optgroup", { label }, choices.map(option)) : h("option", { value }, label ?? value);
+  return choices ? h("optgroup", { label }, choices.map(option)) : h("option", { value }, plainText(label ?? value));
 }
 
 function plain(input) {
@@ -213,7 +213,7 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
     onsubmit: async (event) => {
       event.preventDefault();
       event.stopPropagation();
-      if (button.disabled) return;
+      if (button.ariaBusy) return;
       // What is empty is said here: no need to ask the server.
       const empty = parts.filter((part) => there(part) && part.needs());
       if (empty.length > 0) {
@@ -223,16 +223,14 @@ export function form({ fields, label, submit, explain = () => null, more = [], g
         return;
       }
       swap(alert);
-      button.disabled = true;
-      element.setAttribute("aria-busy", "true");
+      busy(button, true);
       try {
         const sent = await submit(Object.fromEntries(parts.filter(there).map((part) => [part.name, part.value()])));
         if (sent !== false) delete element.dataset.dirty;
       } catch (error) {
         refuse(error);
       } finally {
-        button.disabled = false;
-        element.removeAttribute("aria-busy");
+        busy(button, false);
       }
     },
     oninput: () => {

@@ -10,6 +10,8 @@
 // not know the server's sentence stands in any language. A test reads out of the server's source every word that it can
 // send, and fails where another language than English lacks one of them, or has one that nobody sends.
 
+import { plain } from "./dom.js";
+
 const TABLES = { en: () => import("../lang/en.js"), ja: () => import("../lang/ja.js") };
 const KEPT = "grantry.language";
 
@@ -70,7 +72,7 @@ function fill(text, values) {
     if (!(name in values)) return whole;
     const value = values[name];
     if (one !== undefined) return value === 1 ? one : many;
-    return typeof value === "number" ? number(value) : fact(name, value) ?? String(value);
+    return typeof value === "number" ? number(value) : fact(name, value) ?? plain(value);
   });
 }
 
@@ -84,7 +86,7 @@ export function fact(name, value) {
  * it. Keys are put together from a family and a value, in a template, which a test takes as a use of all of that family.
  */
 export function word(key, value) {
-  return find(key) === undefined ? String(value ?? "") : t(key);
+  return find(key) === undefined ? plain(value) : t(key);
 }
 
 /** What the server finds wrong with a field, as it says it in English, and the key of the same in the tables. */
@@ -190,7 +192,7 @@ export function variable({ slug, origin }, key, { title, help }) {
 
 /** A fault in the page's language; one that is not in the table, as the server says it. */
 export function fault(phrase) {
-  return translated(FAULTS, phrase) ?? phrase;
+  return translated(FAULTS, phrase) ?? plain(phrase);
 }
 
 /** A sentence of the server's in the page's language, or nothing. */

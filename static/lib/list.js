@@ -58,10 +58,10 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     const choose = (value) => go(address({ ...sought(), [filter.name]: value }));
     if (filter.as === "select") {
       const select = h("select", { "aria-label": filter.title, onchange: () => choose(select.value) },
-        h("option", { value: "" }, `${filter.title}: ${t("list.all")}`), filter.choices.map(({ value, label }) => h("option", { value }, label)));
+        h("option", { value: "" }, `${filter.title}: ${t("list.all")}`), filter.choices.map(({ value, label }) => h("option", { value }, plainText(label))));
       const show = () => {
         const value = now[filter.name] ?? "";
-        if (![...select.options].some((option) => option.value === value)) select.append(h("option", { value }, value));
+        if (![...select.options].some((option) => option.value === value)) select.append(h("option", { value }, plainText(value)));
         select.value = value;
       };
       return { element: select, show };

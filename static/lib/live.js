@@ -1,6 +1,6 @@
 // What changed at the server while somebody looks: one stream of events for the tab, and whoever shows a noun is told.
 
-import { call, probe } from "./api.js";
+import { probe } from "./api.js";
 
 /** Changes that come together are told together, after so many milliseconds. */
 const GATHER = 250;
@@ -58,8 +58,8 @@ export function lookAgain() {
   tell(null);
 }
 
-/** Begins to listen, once somebody is logged in. */
-export function listen() {
+/** Begins to listen, once somebody is logged in. `refused()`: what to do when the stream is: the session may be over. */
+export function listen(refused) {
   if (stream) return;
   let broken = false;
   stream = new EventSource("/api/live");
@@ -71,16 +71,16 @@ export function listen() {
     if (broken) lookAgain();
     broken = false;
   });
-  stream.addEventListener("error", async () => {
+  stream.addEventListener("error", () => {
     broken = true;
     if (stream?.readyState !== EventSource.CLOSED) {
       // It tries again by itself; whether the server is there at all, nobody else may ask for a long time.
       probe();
       return;
     }
-    // It is refused: where the session is over, this call says so. Where there are no events, the page does without.
+    // Where there are no events, the page does without.
     stream = null;
-    try { await call("GET", "/session"); } catch { /* said already */ }
+    refused();
   });
 }
 

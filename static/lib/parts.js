@@ -1,7 +1,7 @@
 // What views are made of: headings, cards, badges, times, buttons to copy.
 
 import { Lost } from "./api.js";
-import { h, id as fresh, plain, svg, swap } from "./dom.js";
+import { begin, busy, h, id as fresh, plain, svg, swap } from "./dom.js";
 import { sentence, typed } from "./form.js";
 import { relative, t, time } from "./i18n.js";
 import { watch } from "./live.js";
@@ -91,16 +91,13 @@ export function skeleton(lines = 4) {
 /** A button that does something at once; `act` may throw a Refusal, which is said in the page's notice. */
 export function action(label, act, properties = {}) {
   const button = h("button", { ...properties, onclick: async () => {
-    if (button.disabled) return;
-    button.disabled = true;
-    button.setAttribute("aria-busy", "true");
+    if (busy(button, true)) return;
     try {
       await act();
     } catch (error) {
       say(sentence(error), "bad");
     } finally {
-      button.disabled = false;
-      button.removeAttribute("aria-busy");
+      busy(button, false);
     }
   } }, label);
   return button;
@@ -165,12 +162,14 @@ export function block({ load, draw, nouns = [], lines, tag = "div", first }) {
   return Object.assign(element, { again, put });
 }
 
-/** Draws again and leaves the focus where it was, by id or `data-key`. */
+/** Draws again and leaves the focus where it was, by `data-key` or address; where that is gone, at the title of the view. */
 function keep(element, draw) {
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const key = focused && (focused.dataset.key ? `[data-key="${CSS.escape(focused.dataset.key)}"]` : focused.getAttribute("href") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
   draw();
-  if (key) element.querySelector(key)?.focus({ preventScroll: true });
+  const there = key && element.querySelector(key);
+  if (there) there.focus({ preventScroll: true });
+  else if (focused) begin(document);
 }
 
 /** Drawings of one stroke, 24 by 24. */

@@ -46,5 +46,5 @@ function thing({ noun, noun_id: id, deed }) {
 
 function details(detail) {
   const pairs = Object.entries(detail ?? {}).filter(([, value]) => value !== null);
-  return h("span", { class: "badges" }, pairs.map(([key, value]) => h("code", { class: "badge wrap" }, `${key}: ${plain(typeof value === "object" ? JSON.stringify(value) : value)}`)));
+  return pairs.length > 0 && h("span", { class: "badges" }, pairs.map(([key, value]) => h("code", { class: "badge wrap" }, `${key}: ${plain(typeof value === "object" ? JSON.stringify(value) : value)}`)));
 }

@@ -97,7 +97,7 @@ async function begin(profile, known) {
     },
   });
   const title = known ? [t("connect.again_title"), " ", name(known.name)] : t("connect.title");
-  const line = [t("connect.through"), " ", h("a", { href: to("profiles", profile.id) }, name(profile.name)), " · ", provider.name, ...(known ? [] : [" · ", h("a", { href: to("connect") }, t("connect.other_profile"))])];
+  const line = [t("connect.through"), " ", h("a", { href: to("profiles", profile.id) }, name(profile.name)), " · ", name(provider.name), ...(known ? [] : [" · ", h("a", { href: to("connect") }, t("connect.other_profile"))])];
   const where = h("div", {}, h("div", { class: "card" }, element));
   const main = h("main", {}, head(title, line, [], known ? { href: to("connections", known.id), label: name(known.name) } : { href: to("connect"), label: t("connect.step_profile") }), h("div", {}, steps(1)), where);
 
@@ -136,7 +136,8 @@ function waiting(way, answer, known) {
     if (over || looking || !box.isConnected) return;
     looking = true;
     try {
-      const now = await call("GET", `${CONNECTION}/${id}`);
+      // A session that is over is asked for by what somebody does, not every few seconds.
+      const now = await call("GET", `${CONNECTION}/${id}`, undefined, { alone: true });
       if (now.grant && now.grant.granted_at !== before && now.authorization_status === "success") {
         over = true;
         swap(box, connected(now));

@@ -56,13 +56,19 @@ export function login({ entered }) {
   );
 }
 
-/** Over what was being done: answers the user, or nothing where the dialog is left. */
-export function loginAgain(user) {
+/**
+ * Over what was being done: answers the user, or nothing where the dialog is left. `hold(close)`: how to close it with a user
+ * who came in elsewhere.
+ */
+export function loginAgain(user, hold) {
   return open({
     title: t("login.ended_title"),
-    content: (close) => [
-      h("p", { class: "note" }, t("login.ended")),
-      fields((entering) => close(entering), user, h("button", { onclick: () => close() }, t("login.not_now"))),
-    ],
+    content: (close) => {
+      hold(close);
+      return [
+        h("p", { class: "note" }, t("login.ended")),
+        fields((entering) => close(entering), user, h("button", { onclick: () => close() }, t("login.not_now"))),
+      ];
+    },
   });
 }

@@ -31,7 +31,7 @@ export async function profile({ id }) {
 
 function draw({ profile, etag, registration, path, provider, checked, again }) {
   const may = mayWrite();
-  const link = provider ? h("a", { href: to("providers", profile.provider) }, provider.name) : profile.provider;
+  const link = provider ? h("a", { href: to("providers", profile.provider) }, name(provider.name)) : profile.provider;
   return [
     head(name(profile.name), [link, " · ", t("profiles.number", { id: String(profile.id) })], may && [
       action([icon("check"), t("profiles.check")], () => check({ path, provider, checked }), { "data-check": true, "data-key": "check" }),

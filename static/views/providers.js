@@ -45,7 +45,7 @@ async function all(query) {
     ],
     columns: [
       { title: t("providers.name"), head: true, cell: (item) => [h("a", { href: to("providers", item.slug) }, name(item.name)), h("small", {}, item.slug)] },
-      { title: t("providers.category"), cell: (item) => (item.categories ?? []).join(", ") },
+      { title: t("providers.category"), cell: (item) => plain(item.categories?.join(", ")) || "–" },
       { title: t("providers.abilities"), cell: abilities },
       { title: t("providers.origin"), cell: (item) => badge(t(`providers.${item.origin}`), item.origin === "operator" ? "good" : "") },
     ],
@@ -59,7 +59,8 @@ async function all(query) {
 /** What it can do beside the usual. */
 function abilities(item) {
   const able = [["device_url", "device"], ["revoke_url", "revoke"], ["introspect_url", "introspect"], ["issuer", "issuer"]].filter(([field]) => item[field]).map(([, key]) => t(`providers.can_${key}`));
-  return h("span", { class: "badges" }, able.map((one) => badge(one)), item.rotates && badge(t("providers.rotates")));
+  if (item.rotates) able.push(t("providers.rotates"));
+  return able.length > 0 ? h("span", { class: "badges" }, able.map((one) => badge(one))) : "–";
 }
 
 async function one(slug) {
@@ -95,12 +96,12 @@ function draw(provider, path) {
       h("div", { class: "stack" },
         card(t("providers.about"), facts([
           [t("profiles.docs_title"), provider.docs && outside(provider.docs, t("profiles.docs"))],
-          [t("providers.category"), (provider.categories ?? []).join(", ")],
+          [t("providers.category"), plain(provider.categories?.join(", "))],
           [t("providers.client_auth"), h("code", {}, provider.client_auth)],
           [t("connections.scopes"), provider.default_scopes?.length > 0 && h("span", { class: "badges" }, provider.default_scopes.map((scope) => h("code", { class: "badge" }, plain(scope))))],
           [t("providers.refresh_token"), t(provider.rotates ? "providers.rotates_text" : "providers.stays_text")],
         ])),
-        card(null, h("details", {}, h("summary", {}, t("providers.definition")), h("pre", { tabindex: "0" }, JSON.stringify(definition, null, 2)))),
+        card(null, h("details", {}, h("summary", {}, t("providers.definition")), h("pre", { tabindex: "0" }, plain(JSON.stringify(definition, null, 2))))),
       )),
   ];
 }

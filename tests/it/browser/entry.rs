@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{PASSWORD, assert_calm, assert_fits, logged_in, open};
+use super::{PASSWORD, assert_calm, assert_calm_but, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, profile_body};
 
 fn setup_link(server: &Server) -> String {
@@ -205,4 +205,5 @@ async fn pages_the_back_button_an_ended_session_and_a_lost_server_keep_the_reade
     server.kill_and_restart().await;
     browser.see("Profile number 079").await;
     browser.until("document.querySelector('.notices').textContent === ''").await;
+    assert_calm_but(&browser, &server, "Failed to load resource").await;
 }

@@ -2,21 +2,29 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{PASSWORD, assert_calm, assert_fits, logged_in, open, settled};
+use super::{PASSWORD, assert_calm, assert_calm_but, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, profile_body};
 
 /// The Tab, Enter and Escape keys (WebDriver §17.4.2).
-const TAB: &str = "\u{e004}";
-const ENTER: &str = "\u{e007}";
-const ESCAPE: &str = "\u{e00c}";
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const ESCAPE: &str = "\u{e00c}";
 
-/// Presses Tab until an element has the focus; what has it can be seen to have it.
-async fn tab_to(browser: &Browser, selector: &str) {
+/// Whether some of what has the focus is in the window, and nothing before it.
+pub const UNCOVERED: &str = "const focused = document.activeElement;
+    return [...focused.getClientRects()].some(({ left, right, top, bottom }) => [[0.5, 0.5], [0.5, 0.1], [0.5, 0.9]].some(([x, y]) => {
+        const there = document.elementFromPoint(left + x * (right - left), top + y * (bottom - top));
+        return there !== null && (focused.contains(there) || there.contains(focused) && there.matches('label, .check'));
+    }));";
+
+/// Presses Tab until an element has the focus; what has it can be seen to have it, and nothing stands above it.
+pub async fn tab_to(browser: &Browser, selector: &str) {
     for _ in 0..60 {
         browser.press(TAB).await;
         if browser.run(&format!("return document.activeElement.matches(\"{selector}\")")).await == true {
             let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
             assert_ne!(outline, "none", "the focus on {selector} is not to be seen");
+            assert_eq!(browser.run(UNCOVERED).await, true, "the focus on {selector} is behind something");
             return;
         }
     }
@@ -168,6 +176,7 @@ async fn a_session_that_ends_elsewhere_is_begun_again_over_what_was_typed() {
     browser.click("dialog button.main").await;
     browser.until("document.querySelector('.who bdi')?.textContent === 'bob'").await;
     browser.until("document.querySelector('[name=name]')?.value !== \"Ann's own\"").await;
+    assert_calm_but(&browser, &server, "status of 401").await;
 }
 
 /// The files of the page that a file leads to, itself among them, and how many bytes each has; `import` finds the names.

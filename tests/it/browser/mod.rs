@@ -6,11 +6,15 @@ mod connections;
 mod customers;
 mod entry;
 mod frame;
+mod hostile;
+mod keyboard;
 mod load;
+mod manners;
 mod overview;
 mod people;
 mod profiles;
 mod providers;
+mod sessions;
 mod settings;
 mod tokens;
 mod webhooks;
@@ -61,10 +65,23 @@ pub async fn assert_calm(browser: &Browser, server: &Server, expected: &[&str]) 
         }
     }
     assert!(expected.is_empty(), "the console does not say {expected:?}");
+    assert_homely(browser, server).await;
+}
+
+/// Nothing on the console but that requests came to nothing like this, however often.
+pub async fn assert_calm_but(browser: &Browser, server: &Server, how: &str) {
+    for line in browser.console().await {
+        assert!(line.contains(how), "the console says: {line}");
+    }
+    assert_homely(browser, server).await;
+}
+
+/// Nobody else was asked for anything, and the page has kept to its content security policy.
+async fn assert_homely(browser: &Browser, server: &Server) {
+    assert_eq!(browser.violations().await, Vec::<String>::new());
     for url in browser.requested().await {
         // A browser begins with a page of its own, which no wire carries.
-        let inside = ["data:", "chrome:", "chrome-untrusted:"].iter().any(|scheme| url.starts_with(scheme));
-        let own = inside || url.starts_with(&format!("{}/", server.url));
+        let own = !url.starts_with("http") || url.starts_with(&format!("{}/", server.url));
         assert!(own, "a request to another host: {url}");
     }
 }
@@ -77,20 +94,59 @@ pub async fn assert_calm_but_gone(browser: &Browser, path: &str) {
     }
 }
 
-/// The view needs no sideways scrolling, from a phone to a wall, and nobody meets a barrier in it, light or dark.
+/// What does not fit the window: a page to be scrolled sideways, words that are cut off in a button, something that cannot
+/// be reached, or what stands still above the page and leaves nothing of it.
+const MISFITS: &str = "const found = [];
+    const root = document.scrollingElement;
+    if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
+    const name = (element) => element.outerHTML.slice(0, 200);
+    const shown = (element) => element.checkVisibility() && element.clientWidth > 1;
+    for (const button of document.querySelectorAll('button, .button, summary, nav a, .tile, .badge')) {
+        if (!shown(button)) continue;
+        const { scrollWidth, clientWidth, scrollHeight, clientHeight } = button;
+        if (scrollWidth > clientWidth + 1 || scrollHeight > clientHeight + 1) found.push(`cut off: ${name(button)}`);
+        const { left, right } = button.getBoundingClientRect();
+        if ((left < -1 || right > innerWidth + 1) && !button.closest('.table')) found.push(`out of the window: ${name(button)}`);
+    }
+    for (const dialog of document.querySelectorAll('dialog[open]')) {
+        const { left, right, top, bottom } = dialog.getBoundingClientRect();
+        if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) found.push('the dialog leaves the window');
+    }
+    scrollTo(0, root.scrollHeight);
+    const above = [...document.querySelectorAll('.bar, .notices')].filter((part) => shown(part) && getComputedStyle(part).position === 'sticky');
+    const covered = above.reduce((sum, part) => sum + part.offsetHeight, 0);
+    if (covered > innerHeight / 3) found.push(`${covered} of ${innerHeight} are covered`);
+    scrollTo(0, 0);
+    return found;";
+
+async fn assert_no_misfits(browser: &Browser, how: &str) {
+    let found = browser.run(MISFITS).await;
+    assert_eq!(found, json!([]), "{how}: {}", browser.url().await);
+}
+
+/// The view holds in every window, from a phone to a wall, twice as large, and with letters twice as large; and nobody meets
+/// a barrier in it, light or dark.
 pub async fn assert_fits(browser: &Browser) {
     settled(browser).await;
     for (width, scheme) in [(360, "light"), (768, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")] {
         browser.shape(width, scheme).await;
-        let wide =
-            browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
-        assert_eq!(wide, 0, "the page is wider than {width} px: {}", browser.url().await);
+        assert_no_misfits(browser, &format!("{width} px")).await;
         if width == 360 || width == 1280 {
             let barriers = browser.barriers().await;
             assert!(barriers.is_empty(), "{} at {width} px, {scheme}: {barriers:#?}", browser.url().await);
         }
     }
+    assert_enlarged(browser).await;
+}
+
+/// The same, twice as large.
+pub async fn assert_enlarged(browser: &Browser) {
+    browser.zoom_twice().await;
+    assert_no_misfits(browser, "200 %").await;
     browser.shape(1280, "light").await;
+    browser.run("document.documentElement.style.fontSize = '200%'").await;
+    assert_no_misfits(browser, "letters of 200 %").await;
+    browser.run("document.documentElement.style.fontSize = ''").await;
 }
 
 /// Each of these views holds in both languages: its title is translated, and the rest of [`assert_fits`].

@@ -5,6 +5,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -18,12 +19,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The key of an element's id (WebDriver §12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A browser with an empty profile.
+/// Runs before the page's own scripts: keeps each report of a violation of its content security policy, over every
+/// navigation.
+const WATCH: &str = "addEventListener('securitypolicyviolation', (event) => {
+    const kept = JSON.parse(sessionStorage.getItem('violations') ?? '[]');
+    kept.push(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`);
+    sessionStorage.setItem('violations', JSON.stringify(kept));
+});";
+/// Answers the reports that were kept, and forgets them.
+const VIOLATIONS: &str = "const kept = sessionStorage.getItem('violations') ?? '[]';
+    sessionStorage.removeItem('violations');
+    return JSON.parse(kept);";
+
+/// A browser with an empty profile. When it ends it looks back: no violation of the page's content security policy was
+/// reported, no script failed, and nobody but the server that was opened was asked for anything.
 pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
     http: reqwest::Client,
+    /// The servers that it was sent to: `http://127.0.0.1:40123/`.
+    homes: Mutex<Vec<String>>,
     /// Goes last, when nothing writes to it any more.
     profile: TempDir,
 }
@@ -64,7 +80,8 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let port = port.expect("chromedriver says its port");
-        let mut browser = Self { driver, port, session: String::new(), http, profile };
+        let homes = Mutex::default();
+        let mut browser = Self { driver, port, session: String::new(), http, homes, profile };
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
@@ -76,6 +93,7 @@ impl Browser {
         }}});
         let session = browser.command("POST", "session", &capabilities).await;
         session["sessionId"].as_str().expect("a session").clone_into(&mut browser.session);
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": WATCH})).await;
         browser
     }
 
@@ -99,6 +117,12 @@ impl Browser {
 
     /// Opens an address.
     pub async fn open_url(&self, url: &str) {
+        let home = url::Url::parse(url).unwrap().join("/").unwrap().to_string();
+        let mut homes = self.homes.lock().unwrap();
+        if !homes.contains(&home) {
+            homes.push(home);
+        }
+        drop(homes);
         self.ask("url", &json!({"url": url})).await;
     }
 
@@ -111,6 +135,30 @@ impl Browser {
     pub async fn url(&self) -> String {
         let url = self.command("GET", &format!("session/{}/url", self.session), &Value::Null).await;
         url.as_str().unwrap().to_owned()
+    }
+
+    /// Opens a tab beside those that there are, and goes there.
+    pub async fn open_tab(&self) {
+        let tab = self.ask("window/new", &json!({"type": "tab"})).await;
+        self.ask("window", &json!({"handle": tab["handle"]})).await;
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": WATCH})).await;
+    }
+
+    /// Closes this tab and goes to the first of those that are left.
+    pub async fn close_tab(&self) {
+        let left = self.command("DELETE", &format!("session/{}/window", self.session), &Value::Null).await;
+        self.ask("window", &json!({"handle": left[0]})).await;
+    }
+
+    /// A cookie as it is sent, `name=value`, those included that no script can read.
+    pub async fn cookie(&self, name: &str) -> String {
+        let cookie = self.command("GET", &format!("session/{}/cookie/{name}", self.session), &Value::Null).await;
+        format!("{name}={}", cookie["value"].as_str().unwrap())
+    }
+
+    /// The violations of its content security policy that the page reported since it was last asked.
+    pub async fn violations(&self) -> Vec<String> {
+        strings(&self.run(VIOLATIONS).await)
     }
 
     /// What a script in the page answers.
@@ -144,7 +192,7 @@ impl Browser {
                     (error) => done([String(error)]));",
             )
             .await;
-        found.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+        strings(&found)
     }
 
     /// The element of a CSS selector, once it is there.
@@ -182,10 +230,20 @@ impl Browser {
 
     /// Presses keys, wherever the focus is: text, or the code points of WebDriver §17.4.2.
     pub async fn press(&self, keys: &str) {
-        let actions: Vec<Value> = keys
-            .chars()
-            .flat_map(|key| ["keyDown", "keyUp"].map(|action| json!({"type": action, "value": key.to_string()})))
-            .collect();
+        let keys = keys.chars().flat_map(|key| [("keyDown", key), ("keyUp", key)]);
+        self.act(keys).await;
+    }
+
+    /// Presses a key while Shift is held down.
+    pub async fn press_with_shift(&self, key: &str) {
+        let shift = '\u{e008}';
+        let key = key.chars().next().unwrap();
+        self.act([("keyDown", shift), ("keyDown", key), ("keyUp", key), ("keyUp", shift)]).await;
+    }
+
+    async fn act(&self, keys: impl IntoIterator<Item = (&'static str, char)>) {
+        let one = |(action, key): (&str, char)| json!({"type": action, "value": key.to_string()});
+        let actions: Vec<Value> = keys.into_iter().map(one).collect();
         self.ask("actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})).await;
     }
 
@@ -244,20 +302,17 @@ impl Browser {
 
     /// What the console said since it was last asked.
     pub async fn console(&self) -> Vec<String> {
-        let entries = self.ask("se/log", &json!({"type": "browser"})).await;
-        entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+        messages(&self.ask("se/log", &json!({"type": "browser"})).await)
     }
 
     /// The addresses that were requested since it was last asked.
     pub async fn requested(&self) -> Vec<String> {
-        let entries = self.ask("se/log", &json!({"type": "performance"})).await;
-        let events = entries.as_array().unwrap().iter().filter_map(|entry| {
-            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
-            let event = &event["message"];
-            let sent = event["method"] == "Network.requestWillBeSent";
-            event["params"]["request"]["url"].as_str().filter(|_| sent).map(str::to_owned)
-        });
-        events.collect()
+        addresses(&self.ask("se/log", &json!({"type": "performance"})).await)
+    }
+
+    /// Whether a request to this address stays here, or on no wire at all.
+    fn is_home(&self, url: &str) -> bool {
+        !url.starts_with("http") || self.homes.lock().unwrap().iter().any(|home| url.starts_with(home))
     }
 
     /// Shows the page at this width, light or dark, and keeps a picture where `GRANTRY_TESTS_SHOTS` names a folder.
@@ -275,16 +330,91 @@ impl Browser {
 
     /// The window's width, and whether the system is light or dark.
     pub async fn shape(&self, width: u32, scheme: &str) {
-        let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        self.size(width, 800, 1).await;
+        self.prefer(&[("prefers-color-scheme", scheme)]).await;
+    }
+
+    /// A window of 1280 by 800 whose page is shown twice as large: it has half the width and height of its own.
+    pub async fn zoom_twice(&self) {
+        self.size(640, 400, 2).await;
+    }
+
+    async fn size(&self, width: u32, height: u32, scale: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.devtools("Emulation.setEmulatedMedia", &features).await;
+    }
+
+    /// What the system says of its user's wishes, as media features.
+    pub async fn prefer(&self, wishes: &[(&str, &str)]) {
+        let features: Vec<Value> = wishes.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        self.devtools("Emulation.setEmulatedMedia", &json!({"features": features})).await;
+    }
+
+    /// A command of WebDriver, where nothing can be awaited; `None`: it came to nothing.
+    fn at_last(&self, path: &str, body: &Value) -> Option<Value> {
+        let body = body.to_string();
+        let mut driver = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        driver.set_read_timeout(Some(PATIENCE)).ok()?;
+        let head = format!(
+            "POST /session/{}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.session,
+            self.port,
+            body.len()
+        );
+        driver.write_all(head.as_bytes()).ok()?;
+        let mut answer = Vec::new();
+        // Whoever closes the connection in a hurry has said everything before.
+        let _ = driver.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let fine = head.starts_with("HTTP/1.1 200");
+        serde_json::from_str::<Value>(body).ok().filter(|_| fine).map(|mut body| body["value"].take())
+    }
+
+    /// What may be in no test. What a test has to expect, such as a request that is refused, it looks for itself.
+    fn look_back(&self) {
+        let violations = self.at_last("execute/sync", &json!({"script": VIOLATIONS, "args": []}));
+        assert_eq!(violations, Some(json!([])), "the page violates its content security policy");
+        let console = self.at_last("se/log", &json!({"type": "browser"})).expect("a console");
+        for line in messages(&console) {
+            assert!(line.contains("Failed to load resource"), "the console says: {line}");
+        }
+        let requests = self.at_last("se/log", &json!({"type": "performance"})).expect("a log of requests");
+        for url in addresses(&requests) {
+            assert!(self.is_home(&url), "a request to another host: {url}");
+        }
     }
 }
 
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+}
+
+fn messages(entries: &Value) -> Vec<String> {
+    entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The addresses of the requests in a log of events.
+fn addresses(entries: &Value) -> Vec<String> {
+    let events = entries.as_array().unwrap().iter().filter_map(|entry| {
+        let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+        let event = &event["message"];
+        let sent = event["method"] == "Network.requestWillBeSent";
+        event["params"]["request"]["url"].as_str().filter(|_| sent).map(str::to_owned)
+    });
+    events.collect()
+}
+
 impl Drop for Browser {
-    /// Ends the session, so that the browser ends, then the driver. Plain sockets: nothing can be awaited here.
+    /// Looks back, ends the session, so that the browser ends, then the driver. Plain sockets: nothing can be awaited here.
     fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            if !failed {
+                self.look_back();
+            }
+        }));
         if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = driver.set_read_timeout(Some(Duration::from_secs(10)));
             let request = format!(
@@ -295,5 +425,8 @@ impl Drop for Browser {
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        if let Err(what) = seen {
+            std::panic::resume_unwind(what);
+        }
     }
 }
