@@ -11,13 +11,14 @@ use regex_lite::{Captures, Regex};
 /// The words of a language by view and word, such as `profiles.title`.
 pub type Words = BTreeMap<String, String>;
 
-/// Of a table of the page, `export default {…};` around plain JSON.
+/// Of a table of the page: `export default {…};` around what would be JSON, were there quotes around each key; a key
+/// begins a line.
 pub fn words(language: &str) -> Words {
+    static KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^(\w+): ").unwrap());
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("static/lang/{language}.js"));
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = KEY.replace_all(&std::fs::read_to_string(file).unwrap(), "\"$1\": ").into_owned();
     let json = text.trim().strip_prefix("export default ").and_then(|text| text.strip_suffix(';'));
-    let views: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(json.expect("plain JSON inside")).unwrap();
+    let views: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(json.expect("JSON inside")).unwrap();
     let words = |(view, words): (String, BTreeMap<String, String>)| {
         words.into_iter().map(move |(word, text)| (format!("{view}.{word}"), text))
     };
@@ -48,7 +49,11 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
             let name = blank[1].to_owned();
             match (blank.get(2), blank.get(3)) {
                 (Some(one), Some(many)) => {
-                    form.push_str(&format!("(?:{}|{})", regex_lite::escape(one.as_str()), regex_lite::escape(many.as_str())));
+                    form.push_str(&format!(
+                        "(?:{}|{})",
+                        regex_lite::escape(one.as_str()),
+                        regex_lite::escape(many.as_str())
+                    ));
                 }
                 _ if named.contains(&name) => form.push_str("(?:.+?)"),
                 _ => form.push_str(&format!("(?P<{name}>.+?)")),
@@ -83,11 +88,12 @@ pub fn japanese(english: &str) -> Vec<String> {
             .flatten()
             .filter_map(|name| Some((name, japanese(captures.name(name)?.as_str()).swap_remove(0))))
             .collect();
-        let text = BLANK.replace_all(&pair.japanese, |blank: &Captures<'_>| match (values.get(&blank[1]), blank.get(3)) {
-            (_, Some(many)) => many.as_str().to_owned(),
-            (Some(value), None) => value.clone(),
-            (None, None) => panic!("the English text has no {{{}}}: {english}", &blank[1]),
-        });
+        let text =
+            BLANK.replace_all(&pair.japanese, |blank: &Captures<'_>| match (values.get(&blank[1]), blank.get(3)) {
+                (_, Some(many)) => many.as_str().to_owned(),
+                (Some(value), None) => value.clone(),
+                (None, None) => panic!("the English text has no {{{}}}: {english}", &blank[1]),
+            });
         if !found.contains(&text.to_string()) {
             found.push(text.into_owned());
         }
