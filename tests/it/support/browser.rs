@@ -118,11 +118,7 @@ impl Browser {
     /// Opens an address.
     pub async fn open_url(&self, url: &str) {
         let home = url::Url::parse(url).unwrap().join("/").unwrap().to_string();
-        let mut homes = self.homes.lock().unwrap();
-        if !homes.contains(&home) {
-            homes.push(home);
-        }
-        drop(homes);
+        self.homes.lock().unwrap().push(home);
         self.ask("url", &json!({"url": url})).await;
     }
 
