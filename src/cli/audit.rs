@@ -42,7 +42,7 @@ pub(super) enum Command {
 /// Which entries; without any of these: all.
 #[derive(Debug, clap::Args)]
 pub(super) struct Filter {
-    /// Who: "user 1", "api_token 3", "client_application ID", machine.
+    /// Who: "user 1", "api_token 3", "client_application ID", machine, nobody.
     #[arg(long)]
     actor: Option<String>,
     /// What was done: created, deleted, logged_in …

@@ -145,6 +145,8 @@ const SENTENCES = [
   [/ exists already$/, "told.exists"],
   [/^The (request is too large|body is larger than)/, "told.too_large"],
   [/^The database cannot be written/, "told.storage"],
+  [/^The provider gave tokens.+ lost/, "told.tokens_lost"],
+  [/^The provider gave tokens/, "told.tokens_given_back"],
   [/^The server is stopping/, "told.stopping"],
   [/^A backup is being made/, "told.backup_busy"],
   [/^The backup could not be written or read/, "told.backup_out"],

@@ -9,7 +9,7 @@ use std::{
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, Server, profile_body};
+use crate::support::{Answer, Caller, Server, profile_body, words::words};
 
 const PASSWORD: &str = "PLANTED correct horse battery";
 const OTHER_PASSWORD: &str = "PLANTED another long password";
@@ -341,21 +341,10 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
     }
 }
 
-/// A table of the page's words: `export default {…};` around plain JSON, by view; here `view.word`.
-fn words(text: &str) -> BTreeMap<String, String> {
-    let json = text.trim().strip_prefix("export default ").and_then(|text| text.strip_suffix(';'));
-    let views: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(json.expect("plain JSON inside")).unwrap();
-    let words = |(view, words): (String, BTreeMap<String, String>)| {
-        words.into_iter().map(move |(word, text)| (format!("{view}.{word}"), text))
-    };
-    views.into_iter().flat_map(words).collect()
-}
-
 #[test]
 fn the_page_has_the_same_words_in_both_languages_and_no_word_too_many() {
-    let en = words(include_str!("../../static/lang/en.js"));
-    let mut ja = words(include_str!("../../static/lang/ja.js"));
+    let en = words("en");
+    let mut ja = words("ja");
     ja.retain(|key, _| !SERVERS.iter().any(|family| key.starts_with(family)));
     assert!(
         en.keys().eq(ja.keys()),
@@ -439,7 +428,7 @@ fn sources(folder: &str, ending: &str) -> String {
 
 #[test]
 fn what_the_server_says_has_words_in_japanese_for_every_machine_word_it_can_send() {
-    let (en, ja) = (words(include_str!("../../static/lang/en.js")), words(include_str!("../../static/lang/ja.js")));
+    let (en, ja) = (words("en"), words("ja"));
     let doubled: Vec<_> = en.keys().filter(|key| SERVERS.iter().any(|family| key.starts_with(family))).collect();
     assert!(doubled.is_empty(), "the server says these in English itself: {doubled:?}");
     let of = |family: &str| -> BTreeSet<String> {
@@ -493,7 +482,7 @@ fn what_the_server_says_has_words_in_japanese_for_every_machine_word_it_can_send
 
 #[test]
 fn the_page_knows_each_fault_and_each_refusal_of_the_server_by_its_form() {
-    let ja = words(include_str!("../../static/lang/ja.js"));
+    let ja = words("ja");
     let i18n = include_str!("../../static/lib/i18n.js");
     let problem = include_str!("../../src/http/problem.rs");
     let forms = |table: &str| -> Vec<(regex_lite::Regex, String)> {

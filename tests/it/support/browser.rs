@@ -118,7 +118,12 @@ impl Browser {
     /// Opens an address.
     pub async fn open_url(&self, url: &str) {
         let home = url::Url::parse(url).unwrap().join("/").unwrap().to_string();
-        self.homes.lock().unwrap().push(home);
+        {
+            let mut homes = self.homes.lock().unwrap();
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
         self.ask("url", &json!({"url": url})).await;
     }
 

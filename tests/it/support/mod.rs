@@ -16,6 +16,7 @@ mod programs;
 pub mod qr;
 pub mod raw;
 pub mod receiver;
+pub mod words;
 
 use std::{
     fs::{self, File},
