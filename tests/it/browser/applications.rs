@@ -9,9 +9,12 @@ use super::{
 };
 use crate::support::{APPLICATION_FILE, Server, browser::Browser};
 
-#[tokio::test]
-async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted() {
-    let Some(browser) = Browser::start("client applications in the admin page").await else { return };
+in_both_languages!(
+    a_client_application_is_made_of_its_file_given_credentials_and_deleted,
+    "client applications in the admin page"
+);
+
+async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     logged_in(&browser, &server).await;
@@ -58,7 +61,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.fill("[name=name]", "CRM").await;
     paste(&browser, APPLICATION_FILE).await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=name]').textContent === 'Somebody else has this name.'").await;
+    browser.reads("[data-fault=name]", "Somebody else has this name.").await;
     browser.run("document.querySelector('main form').clean()").await;
 
     open(&browser, &server, &format!("applications/{id}")).await;
@@ -67,7 +70,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.picture("application-scopes").await;
     assert_fits(&browser).await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('main code.badge')?.textContent === 'connections:read'").await;
+    browser.reads("main code.badge", "connections:read").await;
     let may = admin.get(&format!("/api/client_applications/{id}/scopes")).await.expect(200);
     assert_eq!(may["result"]["scopes"], json!(["connections:read"]));
 
@@ -90,10 +93,10 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     // Disabled, it gets no token; that is asked first.
     browser.click("[data-enable]").await;
     browser.click("[data-confirm]").await;
-    browser.until("document.querySelector('[data-enable]').textContent === 'Enable'").await;
+    browser.reads("[data-enable]", "Enable").await;
     assert_eq!(token().await.status, 401);
     browser.click("[data-enable]").await;
-    browser.until("document.querySelector('[data-enable]').textContent === 'Disable'").await;
+    browser.reads("[data-enable]", "Disable").await;
     assert_eq!(token().await.status, 200);
     assert_both_languages(
         &browser,

@@ -132,6 +132,7 @@ async fn they_are_text_in_every_view_and_in_every_dialog_that_names_something() 
         assert_harmless(&browser, route).await;
         // Where all of it is written out, it is opened.
         browser.run("for (const details of document.querySelectorAll('details')) details.open = true").await;
+        browser.until("!document.querySelector('[data-show]') || document.querySelector('[data-file]')").await;
         assert_eq!(browser.run(DONE).await, json!([]), "{route}");
         for dialog in dialogs {
             browser.click(dialog).await;

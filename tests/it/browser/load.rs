@@ -38,9 +38,9 @@ pub async fn faults(browser: &Browser) -> Value {
         .await
 }
 
-#[tokio::test]
-async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
-    let Some(browser) = Browser::start("loading in the admin page").await else { return };
+in_both_languages!(a_document_is_checked_at_its_lines_previewed_and_loaded, "loading in the admin page");
+
+async fn a_document_is_checked_at_its_lines_previewed_and_loaded(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     admin
@@ -50,7 +50,7 @@ async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
     logged_in(&browser, &server).await;
     open(&browser, &server, "load").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=document]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=document]", "Please fill this in.").await;
 
     // A fault of form has line and column.
     paste(&browser, "{\n  \"jira\": {\"J-2\": {\"CLIENT_ID\": \"b\"\n  \"CLIENT_SECRET\": 1}}}").await;

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
-#[tokio::test]
-async fn what_needs_attention_comes_first_with_what_to_do_about_it() {
-    let Some(browser) = Browser::start("the overview of the admin page").await else { return };
+in_both_languages!(what_needs_attention_comes_first_with_what_to_do_about_it, "the overview of the admin page");
+
+async fn what_needs_attention_comes_first_with_what_to_do_about_it(browser: Browser) {
     let practice = Practice::with(Options { rotation: Rotation::None, ..Options::default() });
     let server = Server::start().await;
     let admin = server.admin();

@@ -3,9 +3,14 @@
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
-#[tokio::test]
-async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from() {
-    let Some(browser) = Browser::start("settings in the admin page").await else { return };
+in_both_languages!(
+    a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from,
+    "settings in the admin page"
+);
+
+async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from(
+    browser: Browser,
+) {
     let server = Server::with(&["--max-upload", "2048"]).await;
     // A provider on this machine: whoever looks at everything asks its endpoints too.
     let practice = Practice::with(grantry::simulator::Options::default());

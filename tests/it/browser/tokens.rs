@@ -3,14 +3,14 @@
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser};
 
-#[tokio::test]
-async fn a_token_is_made_with_its_limits_shown_once_and_revoked() {
-    let Some(browser) = Browser::start("API tokens in the admin page").await else { return };
+in_both_languages!(a_token_is_made_with_its_limits_shown_once_and_revoked, "API tokens in the admin page");
+
+async fn a_token_is_made_with_its_limits_shown_once_and_revoked(browser: Browser) {
     let server = Server::start().await;
     logged_in(&browser, &server).await;
     open(&browser, &server, "tokens/new").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=scopes]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=scopes]", "Please fill this in.").await;
     browser.fill("[name=name]", "deploy <b>script</b>").await;
     browser.click("input[value='profiles:read']").await;
     browser.choose("[name=days]", "other").await;
