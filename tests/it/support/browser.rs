@@ -156,6 +156,14 @@ impl Browser {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": WATCH})).await;
     }
 
+    /// Goes to the other one of two tabs.
+    pub async fn other_tab(&self) {
+        let all = self.command("GET", &format!("session/{}/window/handles", self.session), &Value::Null).await;
+        let this = self.command("GET", &format!("session/{}/window", self.session), &Value::Null).await;
+        let other = all.as_array().unwrap().iter().find(|handle| **handle != this).unwrap();
+        self.ask("window", &json!({"handle": other})).await;
+    }
+
     /// Closes this tab and goes to the first of those that are left.
     pub async fn close_tab(&self) {
         let left = self.command("DELETE", &format!("session/{}/window", self.session), &Value::Null).await;
