@@ -1,7 +1,7 @@
 //! A browser of one's own: Chromium through chromedriver, in the words of the W3C's WebDriver.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
