@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read as _,
+    io::{Read as _, Write as _},
     path::Path,
 };
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, Server, profile_body, words::words};
+use crate::support::{Answer, Caller, Server, profile_body, programs::installed, words::words};
 
 const PASSWORD: &str = "PLANTED correct horse battery";
 const OTHER_PASSWORD: &str = "PLANTED another long password";
@@ -310,6 +310,37 @@ async fn a_script_is_served_without_its_comments() {
     let comment = source.lines().find(|line| line.starts_with("// ")).unwrap();
     let served = server.anybody().get("/lib/i18n.js").await.text();
     assert!(!served.contains(comment) && served.contains("export function language()"));
+}
+
+/// What is left out of a script for its size does nothing: a parser that is not ours finds the same in both.
+#[tokio::test]
+async fn what_a_browser_gets_of_a_script_means_what_stands_in_it() {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page");
+    let node = installed(&["node"]).filter(|_| tools.join("node_modules/acorn").is_dir());
+    let Some(node) = node else {
+        let why = "node, or acorn in tests/page/node_modules, is not there (tests/run installs both)";
+        assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{why}");
+        let _ = std::io::stderr().write_all(format!("\nSKIPPED a look at the embedded scripts: {why}\n").as_bytes());
+        return;
+    };
+    let server = Server::start().await;
+    let (source, served) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("static"), tempfile::tempdir().unwrap());
+    let mut scripts = 0;
+    for part in ["", "lib", "lang", "views"] {
+        std::fs::create_dir_all(served.path().join(part)).unwrap();
+        for entry in std::fs::read_dir(source.join(part)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "js") {
+                let name = path.strip_prefix(&source).unwrap();
+                let script = server.anybody().get(&format!("/{}", name.display())).await.text();
+                std::fs::write(served.path().join(name), script).unwrap();
+                scripts += 1;
+            }
+        }
+    }
+    let mut look = std::process::Command::new(node);
+    let told = look.arg("same.mjs").args([&*source, served.path()]).current_dir(tools).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&told.stdout), format!("{scripts} scripts\n"), "{told:?}");
 }
 
 #[tokio::test]

@@ -194,9 +194,9 @@ impl Browser {
     /// What axe-core finds on the page against WCAG 2.2, levels A and AA: a line for each fault. Nothing where it is not
     /// installed, unless `GRANTRY_TESTS_NEED_BROWSER=1` makes that a failure.
     pub async fn barriers(&self) -> Vec<String> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/node_modules/axe-core/axe.min.js");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/node_modules/axe-core/axe.min.js");
         let Ok(axe) = std::fs::read_to_string(&file) else {
-            let why = "axe-core is not in tests/axe/node_modules (tests/run installs it)";
+            let why = "axe-core is not in tests/page/node_modules (tests/run installs it)";
             assert!(std::env::var_os("GRANTRY_TESTS_NEED_BROWSER").is_none_or(|value| value != "1"), "{why}");
             let _ = std::io::stderr().write_all(format!("\nSKIPPED a look for barriers: {why}\n").as_bytes());
             return Vec::new();

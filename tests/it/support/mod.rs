@@ -12,7 +12,7 @@ mod multipart;
 pub mod oidc;
 pub mod person;
 pub mod practice;
-mod programs;
+pub mod programs;
 pub mod qr;
 pub mod raw;
 pub mod receiver;
