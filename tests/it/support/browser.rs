@@ -1,7 +1,7 @@
 //! A browser of one's own: Chromium through chromedriver, in the words of the W3C's WebDriver.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -297,11 +297,6 @@ impl Browser {
     /// Whether its reader speaks Japanese.
     pub fn is_japanese(&self) -> bool {
         self.japanese
-    }
-
-    /// What the reader sees of these, the same in both languages.
-    pub fn either<'a>(&self, english: &'a str, japanese: &'a str) -> &'a str {
-        if self.japanese { japanese } else { english }
     }
 
     /// An expression that is true where a text stands, given in English, as the page's words have it in the reader's
