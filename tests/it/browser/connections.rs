@@ -44,7 +44,7 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended(browser: Bro
     browser.click("[data-refresh]").await;
     browser.see("Refreshed: the access token is a new one.").await;
     browser.until("document.querySelectorAll('.history li').length >= 2").await;
-    browser.see("1 access token was handed out").await;
+    browser.see("1 access token was handed out, the last one").await;
     browser.click("[data-edit]").await;
     browser.fill("dialog [name=name]", "<img src=x onerror=alert(1)>").await;
     browser.click("dialog button.main").await;

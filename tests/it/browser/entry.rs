@@ -29,7 +29,7 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     browser.click("button.main").await;
     // What is wrong stands beside the field that it is wrong with, and the first of them has the focus.
     browser.reads("[data-fault=email]", "This is no e-mail address.").await;
-    browser.until("document.querySelector('[data-fault=password]').textContent.startsWith('At least 12')").await;
+    browser.reads("[data-fault=password]", "At least 12 characters, please.").await;
     browser.until("document.activeElement.name === 'email'").await;
     browser.until("document.querySelector('[data-fault=name]').textContent === ''").await;
     browser.picture("setup-faults").await;
@@ -74,6 +74,10 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
     assert_calm(&browser, &server, &["/session - Failed to load resource: the server responded with a status of 401"])
         .await;
 
+    // One who switches is enough.
+    if browser.is_japanese() {
+        return;
+    }
     browser.click("[data-language=ja]").await;
     browser.see("プロファイルを追加").await;
     assert_eq!(browser.run("return document.documentElement.lang").await, "ja");
@@ -132,7 +136,7 @@ async fn hostile_names_are_shown_as_text_and_the_page_holds_them_at_any_width(br
     expected.sort_unstable();
     assert_eq!(shown, json!(expected));
     assert_eq!(browser.run("return document.querySelectorAll('main img, main script').length").await, 0);
-    assert_eq!(browser.run("return document.title").await, "Profiles · Grantry");
+    browser.titled("Profiles · Grantry").await;
     browser.picture("profiles-hostile").await;
     assert_fits(&browser).await;
     assert_calm(&browser, &server, &[]).await;
@@ -161,11 +165,8 @@ async fn pages_the_back_button_an_ended_session_and_a_lost_server_keep_the_reade
     // Pages: each has an address, and the way back is the browser's, or a link.
     let first = browser.run("return document.querySelector('tbody th a').textContent").await;
     browser.click("[data-next]").await;
-    browser
-        .until(
-            "location.hash.includes('after=') && document.querySelector('.pages a').textContent.includes('Previous')",
-        )
-        .await;
+    browser.until("location.hash.includes('after=')").await;
+    browser.shows(".pages a", "← Previous").await;
     let second = browser.url().await;
     browser.click("[data-next]").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1").await;

@@ -25,7 +25,8 @@ async fn what_needs_attention_comes_first_with_what_to_do_about_it(browser: Brow
     browser.see("1 connection has to be authorised again").await;
     practice.fault("refresh", "invalid_client").await;
     admin.post(&format!("/api/connections/{}/refresh", connected[1].0), &json!({})).await;
-    browser.see("The provider turns down the app Practice").await;
+    browser.shows(".attention", "The provider turns down the app").await;
+    browser.shows(".attention", "Practice").await;
     browser.picture("overview-attention").await;
     assert_fits(&browser).await;
     browser.click(".attention a[href='#/connections?state=lost']").await;

@@ -28,7 +28,7 @@ async fn users_are_made_given_another_role_and_password_and_deleted(browser: Bro
     browser.click("[data-role='2']").await;
     browser.click("dialog input[value=viewer]").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('tbody tr:nth-child(2)').innerText.includes('Viewer')").await;
+    browser.shows("tbody tr:nth-child(2)", "Viewer").await;
     browser.click("[data-password='2']").await;
     browser.see("All sessions of this user end.").await;
     browser.fill("dialog [name=password]", "PLANTED another long one").await;
@@ -42,7 +42,7 @@ async fn users_are_made_given_another_role_and_password_and_deleted(browser: Bro
     assert_fits(&browser).await;
     browser.click("[data-close]").await;
     browser.click("[data-delete='2']").await;
-    browser.see("Delete: bob").await;
+    browser.see(browser.either("Delete: bob", "削除: bob")).await;
     browser.click("[data-confirm]").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1").await;
     assert_eq!(admin.get("/api/users").await.expect(200)["result"].as_array().unwrap().len(), 1);
@@ -108,6 +108,7 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     let now = code(&browser, &secret, 0).await;
     browser.fill("dialog [name=code]", &now).await;
     browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog [data-secret]')").await;
     browser.see("Your recovery codes").await;
     browser.picture("recovery-codes").await;
     assert_fits(&browser).await;
@@ -136,6 +137,7 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     browser.reads("dialog [data-fault=password]", "This is not right.").await;
     browser.fill("dialog [name=password]", PASSWORD).await;
     browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog [data-secret]')").await;
     browser.see("Your recovery codes").await;
     let renewed = browser.run("return document.querySelector('[data-secret]').textContent.split('\\n')").await;
     assert!(renewed.as_array().unwrap().len() == 8 && renewed[1] != codes[1]);
@@ -186,9 +188,10 @@ async fn the_trail_is_filtered_paged_and_taken_away(browser: Browser) {
         .await;
     browser.back().await;
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
-    browser.choose("select[aria-label=Deed]", "deleted").await;
+    let deed = browser.either("select[aria-label=Deed]", "select[aria-label=操作]");
+    browser.choose(deed, "deleted").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1 && location.hash.includes('deed=deleted')").await;
-    browser.see("Customer 60").await;
+    browser.see(browser.either("Customer 60", "顧客 60")).await;
     // What is taken away is what is seen.
     for (format, lines) in [("csv", 2), ("jsonl", 1)] {
         let script = format!(
@@ -209,12 +212,12 @@ async fn the_trail_is_filtered_paged_and_taken_away(browser: Browser) {
         assert_eq!(server.anybody().post("/session", &body).await.status, 401);
     }
     open(&browser, &server, "audit").await;
-    browser.choose("select[aria-label=Deed]", "password_refused").await;
+    browser.choose(deed, "password_refused").await;
     browser
         .until("document.querySelectorAll('tbody tr').length > 0 && location.hash.includes('deed=password_refused')")
         .await;
     browser.see("Password refused").await;
-    browser.see("nobody").await;
+    browser.until("document.querySelector('tbody').innerText.includes('nobody')").await;
     open(&browser, &server, "audit?until=2000-01-01").await;
     browser.see("Nothing fits").await;
     assert_both_languages(&browser, &server, &[("audit", "Audit", "監査ログ")]).await;

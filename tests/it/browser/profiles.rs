@@ -26,7 +26,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.click("main button.main").await;
     browser.reads("[data-fault=provider]", "Please fill this in.").await;
     browser.choose("[name=provider]", "salesforce").await;
-    browser.see("Salesforce domain").await;
+    browser.see(browser.either("Salesforce domain", "Salesforce のドメイン")).await;
     browser.until("document.querySelector('.hints a[href^=\"https://help.salesforce.com\"]')").await;
     let redirect = format!("{}/oauth/callback", server.url);
     browser.see(&redirect).await;
@@ -46,7 +46,9 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
 
     browser.click("[data-check]").await;
     browser.until("document.querySelector('[data-verdict=rejected]')").await;
-    browser.see("the provider turns down client id and client secret").await;
+    browser
+        .see(browser.either("the provider turns down client id and client secret", "クライアント ID とシークレット"))
+        .await;
     browser.picture("profile-rejected").await;
     assert_fits(&browser).await;
 
@@ -60,7 +62,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.click("[data-expiry]").await;
     browser.run("const date = document.querySelector('dialog [name=next]'); date.value = '2099-05-06'; date.dispatchEvent(new Event('input', {bubbles: true}))").await;
     browser.click("dialog button.main").await;
-    browser.see("May 6, 2099").await;
+    browser.see(browser.either("May 6, 2099", "2099/05/06")).await;
     browser.click("[data-promote]").await;
     browser.see("Put the next secret in place of the current one?").await;
     browser.click("[data-confirm]").await;
@@ -89,7 +91,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     assert_fits(&browser).await;
     browser.click("dialog .actions button").await;
     browser.click("[data-unassign]").await;
-    browser.see("Globex can make no new connections through Mine.").await;
+    browser.see("Globex can make no new connections through Mine. Those that are there stay.").await;
     browser.click("[data-confirm]").await;
     browser.see("Unassigned.").await;
     browser.until("document.querySelector('[data-unassign]') === null").await;

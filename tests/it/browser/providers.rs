@@ -30,7 +30,8 @@ async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_dele
         )
         .await;
     browser.click("main form button.main").await;
-    browser.reads("[data-fault=json]", "colour: This is not known here.").await;
+    browser.shows("[data-fault=json]", "colour: ").await;
+    browser.shows("[data-fault=json]", "This is not known here.").await;
     assert_fits(&browser).await;
     browser
         .run(

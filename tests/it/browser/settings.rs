@@ -19,7 +19,8 @@ async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_te
     open(&browser, &server, "settings").await;
     browser.see(&format!("{}/oauth/callback", server.url)).await;
     // What somebody has set stands first, with what it would be else.
-    browser.until("[...document.querySelectorAll('tbody tr')].some((row) => row.innerText.includes('max-upload') && row.innerText.includes('2048') && row.innerText.includes('flag') && row.innerText.includes('10485760'))").await;
+    let source = browser.either("flag", "フラグ");
+    browser.until(&format!("[...document.querySelectorAll('tbody tr')].some((row) => ['max-upload', '2048', '{source}', '10485760'].every((part) => row.innerText.includes(part)))")).await;
     browser.see("There is no backup yet").await;
     browser.click("[data-create]").await;
     browser.until("document.querySelector('[data-verify]')").await;

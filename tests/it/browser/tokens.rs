@@ -37,7 +37,7 @@ async fn a_token_is_made_with_its_limits_shown_once_and_revoked(browser: Browser
     browser.see("deploy <b>script</b>").await;
     browser.see("ends soon").await;
     browser.see("127.0.0.0/8").await;
-    browser.see("Owner: ann").await;
+    browser.see(browser.either("Owner: ann", "所有者: ann")).await;
     assert!(!browser.run("return document.documentElement.outerHTML").await.as_str().unwrap().contains(&token));
     open(&browser, &server, "tokens?q=profiles%3Aread").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1").await;

@@ -318,6 +318,12 @@ impl Browser {
         self.until(&self.says(english, "^%$", &text)).await;
     }
 
+    /// Waits until an element has this text among others.
+    pub async fn shows(&self, selector: &str, english: &str) {
+        let text = format!("document.querySelector({})?.innerText ?? ''", json!(selector));
+        self.until(&self.says(english, "%", &text)).await;
+    }
+
     /// Waits until the window has this title.
     pub async fn titled(&self, english: &str) {
         self.until(&self.says(english, "^%", "document.title")).await;
