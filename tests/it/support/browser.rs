@@ -299,6 +299,11 @@ impl Browser {
         self.japanese
     }
 
+    /// What the reader sees of these, the same in both languages.
+    pub fn either<'a>(&self, english: &'a str, japanese: &'a str) -> &'a str {
+        if self.japanese { japanese } else { english }
+    }
+
     /// An expression that is true where a text stands, given in English, as the page's words have it in the reader's
     /// language; `how` has a `%` for it in a regular expression.
     fn says(&self, english: &str, how: &str, of: &str) -> String {
