@@ -133,7 +133,7 @@ function waiting(way, answer, known) {
   const before = known?.grant?.granted_at ?? null;
   let over = false;
   let looking = false;
-  const end = (why, query) => {
+  const end = (why, query = {}) => {
     over = true;
     swap(state, why, " ", h("a", { class: "button small", href: to("connect", query) }, t("connect.once_more")));
   };
