@@ -416,7 +416,7 @@ CREATE INDEX access_tokens_by_expiry ON access_tokens (expires_at);
 CREATE TABLE audit (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     at         INTEGER NOT NULL,
-    actor      TEXT    NOT NULL,         -- `user 1`, `api_token 3`, `client_application 7579…`, `machine`
+    actor      TEXT    NOT NULL,         -- `user 1`, `api_token 3`, `client_application 7579…`, `machine`, `nobody`
     deed       TEXT    NOT NULL,
     noun       TEXT    NOT NULL,
     noun_id    TEXT    NOT NULL,

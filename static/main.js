@@ -103,6 +103,8 @@ function comeBack() {
     }
     if (who.id !== before.id) return another(who);
     swap(notices);
+    // The same value again would be no event for the other tabs, which may be asking too.
+    memory.set(null);
     set(who);
     frame();
     listen(whoIsHere);
@@ -122,16 +124,30 @@ function another(who) {
   return new Promise(() => {});
 }
 
-/** Looks whose session it is: in another tab it may have ended, or somebody else may have begun one. */
+/**
+ * Looks whose session it is: in another tab it may have ended, or somebody else may have begun one. Answers whether the
+ * same user is here.
+ */
 async function whoIsHere() {
-  if (user === null) return;
+  if (user === null) return false;
   try {
     const who = await call("GET", "/session", undefined, { alone: comingBack !== null });
     if (comingBack !== null) comeIn(who);
     else if (who.id !== user?.id) another(who);
+    else return true;
   } catch { /* said already */ }
+  return false;
 }
 addEventListener("storage", (event) => { if (event.key === MAY_BE_IN) whoIsHere(); });
+// A page that the back button brings back as it was left has heard nothing meanwhile.
+addEventListener("pageshow", async (event) => {
+  if (!event.persisted) return;
+  hush();
+  if (await whoIsHere()) {
+    listen(whoIsHere);
+    lookAgain();
+  }
+});
 
 const buttons = {
   languages: () => h("div", { class: "switch", role: "group", "aria-label": t("app.languages") },

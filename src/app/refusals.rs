@@ -155,9 +155,11 @@ impl Refusals {
         (entries.into_values().collect(), next.map(|next| next.max(GATHER)))
     }
 
-    /// Puts back what was not written.
+    /// Puts back what was not written, and the room that it took.
     fn put_back(&self, entries: Vec<Entry>, now: Instant) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = ONE_MORE * u32::try_from(entries.len()).unwrap_or(AT_ONCE);
+        waiting.clear = waiting.clear.and_then(|clear| clear.checked_sub(room));
         for entry in entries {
             let address = entry.origin.as_ref().map(|origin| neighbourhood(origin.address));
             let count = waiting.by_key.entry((entry.user_id, entry.refused, address)).or_insert(Count {
@@ -312,5 +314,17 @@ mod tests {
         let (entries, _) = refusals.take(now, true);
         assert_eq!((entries[0].times, entries[0].since.0), (2, 5));
         assert!(entries[0].origin.is_some());
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_for_long_uses_up_no_room() {
+        let (refusals, start) = (Refusals::default(), Instant::now());
+        refusals.add(1, Refused::Password, &from(1), Timestamp(5), start);
+        for second in 1..1000 {
+            let now = start + Duration::from_secs(second);
+            let (entries, _) = refusals.take(now, false);
+            assert_eq!(entries.len(), 1, "after {second} seconds");
+            refusals.put_back(entries, now);
+        }
     }
 }

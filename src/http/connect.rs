@@ -21,7 +21,7 @@ use super::{
 use crate::{
     app::{
         App,
-        connect::{Back, Callback, Landing, Outcome},
+        connect::{Back, Callback, Landing, Loss, Outcome},
     },
     domain::{Error, Secret, grant::Crowd},
 };
@@ -169,7 +169,7 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
             Outcome::AppRejected => {
                 query.append_pair("status", "failed").append_pair("error", "app_secret_rejected");
             }
-            Outcome::Lost { .. } => {
+            Outcome::Lost(_) => {
                 query.append_pair("status", "failed").append_pair("error", "not_kept");
             }
             Outcome::OtherAccount { .. } => {
@@ -236,30 +236,43 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
             let heading = if japanese { "接続できませんでした" } else { "Not connected" };
             (StatusCode::BAD_GATEWAY, heading, vec![line.to_owned()])
         }
-        Outcome::Lost { given_back } => {
-            let lines = match (japanese, given_back) {
-                (true, true) => [
+        Outcome::Lost(loss) => {
+            let (line, next) = if japanese {
+                let next = match loss {
+                    Loss::GivenBack => {
+                        "トークンはプロバイダーで取り消されました。空きができてから接続し直してください。"
+                    }
+                    Loss::AtProvider => {
+                        "プロバイダー側のアカウント設定でこのアプリの許可を削除し、空きができてから接続し直してください。"
+                    }
+                    Loss::BesideOthers => {
+                        "接続はこれまでのトークンで引き続き使えます。必要なら空きができてから接続し直してください。"
+                    }
+                };
+                (
                     "プロバイダーは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
-                    "トークンはプロバイダーで取り消されました。空きができてから接続し直してください。",
-                ],
-                (true, false) => [
-                    "プロバイダーは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
-                    "プロバイダー側のアカウント設定でこのアプリの許可を削除し、空きができてから接続し直してください。",
-                ],
-                (false, true) => [
+                    next,
+                )
+            } else {
+                let next = match loss {
+                    Loss::GivenBack => "They were given back to the provider. Connect again once there is room.",
+                    Loss::AtProvider => {
+                        "Remove the grant of this app in the account's settings at the provider, and connect again once \
+                         there is room."
+                    }
+                    Loss::BesideOthers => {
+                        "The connection goes on with the tokens that it had. Connect again once there is room, if you \
+                         still want to."
+                    }
+                };
+                (
                     "The provider agreed, but the database here cannot be written (disk full or read-only), and the tokens \
                      that came are lost.",
-                    "They were given back to the provider. Connect again once there is room.",
-                ],
-                (false, false) => [
-                    "The provider agreed, but the database here cannot be written (disk full or read-only), and the tokens \
-                     that came are lost.",
-                    "Remove the grant of this app in the account's settings at the provider, and connect again once there \
-                     is room.",
-                ],
+                    next,
+                )
             };
             let heading = if japanese { "接続できませんでした" } else { "Not connected" };
-            (StatusCode::SERVICE_UNAVAILABLE, heading, lines.map(str::to_owned).to_vec())
+            (StatusCode::SERVICE_UNAVAILABLE, heading, vec![line.to_owned(), next.to_owned()])
         }
         Outcome::OtherAccount { before, now } => {
             let line = if japanese {

@@ -50,10 +50,11 @@ export async function speak(language) {
   try { localStorage.setItem(KEPT, language); } catch { /* A browser that keeps nothing: until the page is closed. */ }
 }
 
-/** The words of a key; nothing where the table has none. */
+/** The words of a key; nothing where the table has none. A part of it may be anybody's, such as `constructor`. */
 export function find(key) {
   const dot = key.indexOf(".");
-  return table[key.slice(0, dot)]?.[key.slice(dot + 1)];
+  const words = table[key.slice(0, dot)], word = key.slice(dot + 1);
+  return words && Object.hasOwn(words, word) ? words[word] : undefined;
 }
 
 /**

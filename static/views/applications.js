@@ -2,7 +2,7 @@
 
 import { Refusal, call, send } from "../lib/api.js";
 import { ask, confirm, showOnce } from "../lib/dialog.js";
-import { h, name, swap } from "../lib/dom.js";
+import { h, name, plain, swap } from "../lib/dom.js";
 import { form, sentence } from "../lib/form.js";
 import { number, size, t } from "../lib/i18n.js";
 import { list, listing, search } from "../lib/list.js";
@@ -179,7 +179,7 @@ function content(files) {
     if (!details.open) return;
     try {
       const { body } = await send("GET", `${files}/data`, undefined, { asText: true });
-      swap(place, body.length > MOST_SHOWN && h("p", { class: "note" }, t("applications.beginning")), h("pre", { tabindex: "0", "data-file": true }, body.slice(0, MOST_SHOWN)));
+      swap(place, body.length > MOST_SHOWN && h("p", { class: "note" }, t("applications.beginning")), h("pre", { tabindex: "0", "data-file": true }, plain(body.slice(0, MOST_SHOWN))));
     } catch (error) {
       swap(place, h("p", { class: "alert", role: "alert" }, sentence(error)));
     }

@@ -14,6 +14,7 @@ use super::{Server, median, milliseconds, seed, start};
 mod support {
     pub(super) mod browser;
     mod programs;
+    mod words;
 }
 use support::browser::Browser;
 

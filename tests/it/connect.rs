@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use grantry::simulator::{CLIENT_ID, Options, Rotation};
+use grantry::simulator::{CLIENT_ID, Like, Options, Rotation};
 use reqwest::{Client, Response, redirect::Policy};
 use serde_json::{Value, json};
 
@@ -113,9 +113,10 @@ async fn back_to_a_full_disk(
     server: &Server,
     practice: &Practice,
     link: &Link,
+    account: &str,
 ) -> tokio::task::JoinHandle<(u16, String)> {
     let mut browser = Browser::new();
-    let back = to_the_provider(&mut browser, &link.url, "alice").await;
+    let back = to_the_provider(&mut browser, &link.url, account).await;
     practice.control("hold", json!({"at": "after"})).await;
     let waiting = tokio::spawn(async move {
         let landed = browser.get(&back).await;
@@ -133,7 +134,7 @@ async fn tokens_that_a_full_disk_does_not_take_are_kept_as_soon_as_it_does() {
     let server = Server::ignoring_size_signals().await;
     let (practice, admin, profile) = practice_with(&server).await;
     let link = link(&admin, json!({"custom_oauth_profile_id": profile, "owner": "alice"})).await;
-    let waiting = back_to_a_full_disk(&server, &practice, &link).await;
+    let waiting = back_to_a_full_disk(&server, &practice, &link, "alice").await;
     assert_eq!(admin.get("/readyz").await.status, 503);
     disk(&server, true);
     let (status, page) = waiting.await.unwrap();
@@ -150,7 +151,7 @@ async fn what_a_disk_that_stays_full_loses_is_said_and_given_back_where_the_prov
         if !gives_back {
             practice.faults("revoke", "status:503").await;
         }
-        let (status, page) = back_to_a_full_disk(&server, &practice, &link).await.await.unwrap();
+        let (status, page) = back_to_a_full_disk(&server, &practice, &link, "alice").await.await.unwrap();
         assert_eq!(status, 503, "{page}");
         assert!(page.contains("Not connected") && page.contains("disk full"), "{page}");
         assert_eq!(page.contains("given back to the provider"), gives_back, "{page}");
@@ -189,6 +190,93 @@ async fn what_a_disk_that_stays_full_loses_is_said_and_given_back_where_the_prov
         disk(&server, true);
     };
     tokio::join!(lost(true), lost(false), imported);
+}
+
+/// An account that is connected, and a link to connect it again.
+async fn connected_before(server: &Server) -> (Practice, Caller, Link) {
+    let (practice, admin, profile) = practice_with(server).await;
+    let first = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+    let mut browser = Browser::new();
+    let back = to_the_provider(&mut browser, &first.url, "alice").await;
+    assert_eq!(browser.get(&back).await.status(), 200);
+    let again = link(&admin, json!({"connection_id": first.connection})).await;
+    (practice, admin, again)
+}
+
+#[tokio::test]
+async fn another_accounts_tokens_are_given_back_at_once_where_a_full_disk_takes_no_revocation() {
+    let server = Server::ignoring_size_signals().await;
+    let (practice, admin, again) = connected_before(&server).await;
+    let (status, page) = back_to_a_full_disk(&server, &practice, &again, "bob").await.await.unwrap();
+    assert_eq!(status, 409, "{page}");
+    assert!(page.contains("bob@practice.example"), "{page}");
+    // The disk is full still, so it was no queue that sent it.
+    assert_eq!(admin.get("/readyz").await.status, 503);
+    let alive: Vec<bool> = practice.grants().await.iter().map(|grant| grant["alive"] == true).collect();
+    assert_eq!(alive, [true, false], "the first one's is not touched");
+    disk(&server, true);
+    admin.get(&format!("/api/connections/{}/token", again.connection)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_connection_that_works_keeps_its_grant_where_the_disk_takes_no_new_tokens() {
+    let server = Server::ignoring_size_signals().await;
+    let (practice, admin, again) = connected_before(&server).await;
+    let revocations = async || practice.counts().await["requests"]["/revoke"].as_u64().unwrap_or_default();
+    let (status, page) = back_to_a_full_disk(&server, &practice, &again, "alice").await.await.unwrap();
+    assert_eq!(status, 503, "{page}");
+    // Many providers end all tokens of an account with any of them.
+    assert_eq!(revocations().await, 0);
+    assert!(page.contains("goes on with the tokens that it had"), "{page}");
+    assert!(!page.contains("Remove the grant") && !page.contains("given back"), "{page}");
+    disk(&server, true);
+    admin.get(&format!("/api/connections/{}/token", again.connection)).await.expect(200);
+    admin.post(&format!("/api/connections/{}/refresh", again.connection), &json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_can_be_asked_for_again_is_neither_lost_nor_given_back_on_a_full_disk() {
+    let server = Server::ignoring_size_signals().await;
+    let admin = server.admin();
+    let practice = Practice::with(Options { rotation: Rotation::None, ..Options::default() });
+    let profile = practice.introduce(&admin).await;
+    let made = practice.control("grants", json!({"count": 1})).await["grants"][0].clone();
+    let brought =
+        json!({"custom_oauth_profile_id": profile, "name": "brought", "refresh_token": made["refresh_token"]});
+    let own = json!({"custom_oauth_profile_id": profile, "name": "own"});
+    for (path, body) in [("/api/connections/import", &brought), ("/api/connect/client_credentials", &own)] {
+        practice.control("hold", json!({"at": "after"})).await;
+        let fill = async {
+            until("it has answered", SOON, async || practice.counts().await["token"]["held"] == 1).await;
+            disk(&server, false);
+            practice.control("release", json!({})).await;
+        };
+        let (answer, ()) = tokio::join!(admin.post(path, body), fill);
+        let said = answer.expect(503)["message"].as_str().unwrap().to_owned();
+        assert!(said.contains("disk full") && said.contains("nothing was changed"), "{path}: {said}");
+        disk(&server, true);
+    }
+    assert_eq!(practice.counts().await["requests"]["/revoke"].as_u64().unwrap_or_default(), 0);
+    for (path, body) in [("/api/connections/import", brought), ("/api/connect/client_credentials", own)] {
+        let mut again = body;
+        again["name"] = json!("again");
+        admin.post(path, &again).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_brought_along_stays_where_the_provider_does_not_say_it_again() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    let practice = Practice::with(Options { rotation: Rotation::None, like: Like::Zoho, ..Options::default() });
+    let profile = practice.introduce(&admin).await;
+    let made = practice.control("grants", json!({"count": 1})).await["grants"][0].clone();
+    let brought =
+        json!({"custom_oauth_profile_id": profile, "name": "brought", "refresh_token": made["refresh_token"]});
+    let id = admin.post("/api/connections/import", &brought).await.expect(200)["result"]["id"].clone();
+    let detail = admin.get(&format!("/api/connections/{id}")).await.expect(200)["result"].clone();
+    assert_eq!(detail["grant"]["refreshable"], true, "{detail}");
+    admin.post(&format!("/api/connections/{id}/refresh"), &json!({})).await.expect(200);
 }
 
 #[tokio::test]

@@ -248,7 +248,7 @@ impl App {
         let refusal = match self.redeem(aim, Ask::DeviceCode { device_code: waiting.device_code }).await? {
             Redeemed::Connected(_) | Redeemed::Unwanted => return Ok(()),
             // The disk is waited for as long as it takes, unless the server stops: then the code is asked for again.
-            Redeemed::Lost { .. } => return Err(Error::unavailable(Outage::Storage)),
+            Redeemed::Lost(_) => return Err(Error::unavailable(Outage::Storage)),
             Redeemed::OtherAccount { .. } => return self.end_device(id, Some(begun_at), "other_account", None).await,
             Redeemed::Refused(refusal) => refusal,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    App, Wish, aim, check_scopes,
+    App, Loss, Wish, aim, check_scopes,
     redeem::{Aim, Redeemed, keep},
     registration,
 };
@@ -150,8 +150,8 @@ impl App {
                 return self.db.read(|read| of_caller(read, &caller, None, id));
             }
             Ok(Redeemed::Unwanted) => Error::not_found(Noun::Connection, id),
-            Ok(Redeemed::Lost { given_back }) => Error::Unavailable {
-                why: if given_back { Outage::TokensGivenBack } else { Outage::TokensLost },
+            Ok(Redeemed::Lost(loss)) => Error::Unavailable {
+                why: if loss == Loss::GivenBack { Outage::TokensGivenBack } else { Outage::TokensLost },
                 retry_after: Duration::from_secs(5),
             },
             Ok(Redeemed::OtherAccount { .. }) => Error::invalid("connection_id", Why::OtherAccount),

@@ -171,10 +171,18 @@ pub enum Outcome {
         now: String,
     },
     /// The provider agreed, and the database took nothing for so long that what came is lost.
-    Lost {
-        /// Whether the provider has ended it again; else it stands there, and nobody has it.
-        given_back: bool,
-    },
+    Lost(Loss),
+}
+
+/// What has become of tokens that were not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The provider has ended them again.
+    GivenBack,
+    /// They stand at the provider, and nobody has them.
+    AtProvider,
+    /// The same, but the connection works on with those that it had.
+    BesideOthers,
 }
 
 impl App {
@@ -395,7 +403,7 @@ impl App {
             Redeemed::Connected(outcome) => outcome,
             Redeemed::Unwanted => Outcome::Unknown,
             Redeemed::OtherAccount { before, now } => Outcome::OtherAccount { before, now },
-            Redeemed::Lost { given_back } => Outcome::Lost { given_back },
+            Redeemed::Lost(loss) => Outcome::Lost(loss),
             Redeemed::Refused(refusal) if refusal.blame == Blame::App => Outcome::AppRejected,
             Redeemed::Refused(refusal) => refused(refusal.error, refusal.description),
         };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{App, Outcome, crowd};
+use super::{App, Loss, Outcome, crowd};
 use crate::{
     app::{
         access::Caller,
@@ -59,10 +59,8 @@ pub(super) enum Redeemed {
     Refused(Refusal),
     /// Nobody waits for them any more: the connection is gone, or the device's code is no longer the one that counts.
     Unwanted,
-    /// They came, and the database did not take them. `given_back`: the provider has ended them again.
-    Lost {
-        given_back: bool,
-    },
+    /// They came, and the database did not take them.
+    Lost(Loss),
 }
 
 impl App {
@@ -93,7 +91,13 @@ impl App {
             let sent = self.engine.token(&aim.registration.provider, &client, &ask, DEADLINE, &*clock).await;
             let refusal = match &sent {
                 Sent::Answered(raw) => match aim.registration.provider.read(raw) {
-                    Answer::Tokens(set) => return self.keep(aim, kind, raw, set).await,
+                    Answer::Tokens(mut set) => {
+                        let repeatable = is_good_still(&ask, &set);
+                        if let Ask::Refresh { refresh_token } = ask {
+                            set.refresh.get_or_insert(refresh_token);
+                        }
+                        return self.keep(aim, kind, raw, set, repeatable).await;
+                    }
                     Answer::Refused(refusal) => refusal,
                 },
                 unanswered => Refusal::of_sent(unanswered),
@@ -107,8 +111,16 @@ impl App {
         last.map(Redeemed::Refused).ok_or_else(|| Error::internal("no client to exchange with"))
     }
 
-    /// Keeps the tokens that came for a connection, once it is clear whose they are.
-    async fn keep(&self, aim: Aim, secret: Option<SecretKind>, raw: &RawAnswer, set: TokenSet) -> Result<Redeemed> {
+    /// Keeps the tokens that came for a connection, once it is clear whose they are. `repeatable`: what was shown for them is
+    /// good still. Then they can be had again, and ending them may end what was shown.
+    async fn keep(
+        &self,
+        aim: Aim,
+        secret: Option<SecretKind>,
+        raw: &RawAnswer,
+        set: TokenSet,
+        repeatable: bool,
+    ) -> Result<Redeemed> {
         // Some providers tell in the callback whose account it is, and not with the tokens.
         let mut extra = aim.extra.clone();
         extra.extend(set.extra);
@@ -132,7 +144,7 @@ impl App {
         };
         let now = account.as_ref().map(|account| account.label.clone().unwrap_or_else(|| account.id.clone()));
         let (refresh, access) = (set.refresh.clone(), set.access.clone());
-        if stranger {
+        if stranger && !repeatable {
             let (id, registration) = (aim.connection.id, aim.registration.clone());
             let work =
                 move |tx: &Tx<'_>| revocations::queue(tx, id, &registration, refresh.as_ref(), Some(&access)).map(drop);
@@ -149,6 +161,8 @@ impl App {
                 queued => queued?,
             }
             self.worker.wake();
+        }
+        if stranger {
             let label = aim.connection.account_label.clone().or(before).unwrap_or_default();
             return Ok(Redeemed::OtherAccount { before: label, now: now.unwrap_or_default() });
         }
@@ -180,21 +194,24 @@ impl App {
             }
             // Where there is another grant by now these may be the same tokens, and are left alone.
             let id = aim.connection.id;
-            if store::grants::find(tx, id)?.is_none() {
+            if !repeatable && store::grants::find(tx, id)?.is_none() {
                 let tokens = &kept.tokens;
                 revocations::queue(tx, id, &aim.registration, tokens.refresh.as_ref(), Some(&tokens.access))?;
             }
             Ok(None)
         };
-        // What was shown for them is good once, so the disk is waited for: without an end where nobody is there to try again.
-        let patience = if patient { Duration::MAX } else { PATIENCE };
+        // What is good once is not to be lost, so the disk is waited for: without an end where nobody is there to try again.
+        let patience = match (repeatable, patient) {
+            (true, _) => Duration::ZERO,
+            (false, false) => PATIENCE,
+            (false, true) => Duration::MAX,
+        };
         let kept = flight::persist_within(self, patience, work).await;
-        if matches!(kept, Err(Error::Unavailable { .. })) {
+        if !repeatable && matches!(kept, Err(Error::Unavailable { .. })) {
             let (aim, _, kept) = &*whole;
-            let tokens = &kept.tokens;
-            let given_back = self.give_back(&aim.registration, tokens.refresh.as_ref(), &tokens.access).await;
-            tracing::error!(connection = connection.id, given_back, "tokens came and could not be kept: they are lost");
-            return Ok(Redeemed::Lost { given_back });
+            let loss = self.lose(aim, &kept.tokens).await?;
+            tracing::error!(connection = connection.id, ?loss, "tokens came and could not be kept: they are lost");
+            return Ok(Redeemed::Lost(loss));
         }
         self.worker.wake();
         let Some(crowd) = kept? else { return Ok(Redeemed::Unwanted) };
@@ -206,6 +223,32 @@ impl App {
             owner: connection.owner,
             crowd,
         }))
+    }
+
+    /// Does what can be done about tokens that were not kept.
+    async fn lose(&self, aim: &Aim, tokens: &Tokens) -> Result<Loss> {
+        let id = aim.connection.id;
+        let works = self.db.read(|read| {
+            Ok(store::grants::find(read, id)?.is_some() && store::connections::get(read, id)?.lost_at.is_none())
+        })?;
+        // Many providers end all tokens of an account with any of them, and those there were are good still.
+        if works {
+            return Ok(Loss::BesideOthers);
+        }
+        let given_back = self.give_back(&aim.registration, tokens.refresh.as_ref(), &tokens.access).await;
+        Ok(if given_back { Loss::GivenBack } else { Loss::AtProvider })
+    }
+}
+
+/// Whether what was shown for these tokens gives tokens once more. A refresh token that is not replaced is good still
+/// (RFC 6749 §6).
+fn is_good_still(ask: &Ask, set: &TokenSet) -> bool {
+    match ask {
+        Ask::ClientCredentials { .. } => true,
+        Ask::Refresh { refresh_token } => {
+            set.refresh.as_ref().is_none_or(|fresh| fresh.expose() == refresh_token.expose())
+        }
+        Ask::AuthorizationCode { .. } | Ask::DeviceCode { .. } => false,
     }
 }
 

@@ -225,7 +225,9 @@ mod tests {
             (r#"{"slug":"a","name":"A","issuer":"http://a.example"}"#, "issuer"),
         ] {
             match Given::parse(json) {
-                Err(Error::Invalid(faults)) => assert_eq!(faults.iter().map(|f| &*f.path).collect::<Vec<_>>(), [path], "{json}"),
+                Err(Error::Invalid(faults)) => {
+                    assert_eq!(faults.iter().map(|f| &*f.path).collect::<Vec<_>>(), [path], "{json}")
+                }
                 other => panic!("{json}: {other:?}"),
             }
         }

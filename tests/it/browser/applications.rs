@@ -3,15 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{
-    assert_both_languages, assert_calm, assert_fits,
-    load::{drop_file, faults, paste},
+    assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits,
+    load::{drop_file, paste, see_faults},
     logged_in, open, settled,
 };
 use crate::support::{APPLICATION_FILE, Server, browser::Browser};
 
-#[tokio::test]
-async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted() {
-    let Some(browser) = Browser::start("client applications in the admin page").await else { return };
+in_both_languages!(
+    a_client_application_is_made_of_its_file_given_credentials_and_deleted,
+    "client applications in the admin page"
+);
+
+async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     logged_in(&browser, &server).await;
@@ -21,16 +24,15 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.fill("[name=name]", "CRM").await;
     drop_file(&browser, "broken.json", "{\n\"id\": \"\",\n\"name\": \"CRM\",\n\"actions\": [\n{\"id\": \"a\", \"name\": \"A\", \"evaluate\": \"true\"}]}").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelectorAll('.faults li').length === 2").await;
-    assert_eq!(
-        faults(&browser).await,
-        json!(["Line 2 $.id Please fill this in.", "Line 5 $.actions[0].invoke is required"])
-    );
+    let expected = [
+        (2, "$.id", browser.either("Please fill this in.", "空にはできません")),
+        (5, "$.actions[0].invoke", browser.either("is required", "必須です")),
+    ];
+    see_faults(&browser, &expected).await;
     assert_fits(&browser).await;
     paste(&browser, "{\n\"id\": 1 2}").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelectorAll('.faults li').length === 1").await;
-    assert!(faults(&browser).await[0].as_str().unwrap().starts_with("Line 2"));
+    see_faults(&browser, &[(2, "", "")]).await;
 
     // The file is kept byte for byte, its blanks included.
     let file = format!("  {APPLICATION_FILE}\n\n");
@@ -58,7 +60,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.fill("[name=name]", "CRM").await;
     paste(&browser, APPLICATION_FILE).await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=name]').textContent === 'Somebody else has this name.'").await;
+    browser.reads("[data-fault=name]", "Somebody else has this name.").await;
     browser.run("document.querySelector('main form').clean()").await;
 
     open(&browser, &server, &format!("applications/{id}")).await;
@@ -67,7 +69,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.picture("application-scopes").await;
     assert_fits(&browser).await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('main code.badge')?.textContent === 'connections:read'").await;
+    browser.reads("main code.badge", "connections:read").await;
     let may = admin.get(&format!("/api/client_applications/{id}/scopes")).await.expect(200);
     assert_eq!(may["result"]["scopes"], json!(["connections:read"]));
 
@@ -90,10 +92,10 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     // Disabled, it gets no token; that is asked first.
     browser.click("[data-enable]").await;
     browser.click("[data-confirm]").await;
-    browser.until("document.querySelector('[data-enable]').textContent === 'Enable'").await;
+    browser.reads("[data-enable]", "Enable").await;
     assert_eq!(token().await.status, 401);
     browser.click("[data-enable]").await;
-    browser.until("document.querySelector('[data-enable]').textContent === 'Disable'").await;
+    browser.reads("[data-enable]", "Disable").await;
     assert_eq!(token().await.status, 200);
     assert_both_languages(
         &browser,
@@ -107,6 +109,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     )
     .await;
 
+    open(&browser, &server, &format!("applications/{id}/file")).await;
     let other = APPLICATION_FILE.replace("Open", "Show");
     drop_file(&browser, "other.json", &other).await;
     browser.click("main form button.main").await;
@@ -131,11 +134,12 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.click("[data-issue]").await;
     browser.click("[data-close]").await;
     browser.until("document.querySelector('[data-revoke]')").await;
+    assert_calm(&browser, &server, &["status of 400", "status of 400", "status of 409"]).await;
     browser.click("[data-delete]").await;
     browser.see("1 secret is gone with it").await;
     browser.click("[data-confirm]").await;
     browser.until("location.hash === '#/applications'").await;
     browser.see("No client applications yet").await;
     assert_eq!(browser.run("return document.querySelector('dialog')").await, Value::Null);
-    assert_calm(&browser, &server, &["status of 400", "status of 400", "status of 409"]).await;
+    assert_calm_but_gone(&browser, &format!("/api/client_applications/{id}")).await;
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, person::Person, practice::Practice};
 
-#[tokio::test]
-async fn an_account_is_connected_by_a_link_and_the_page_says_which_one_it_is() {
-    let Some(browser) = Browser::start("connecting in the admin page").await else { return };
+in_both_languages!(an_account_is_connected_by_a_link_and_the_page_says_which_one_it_is, "connecting in the admin page");
+
+async fn an_account_is_connected_by_a_link_and_the_page_says_which_one_it_is(browser: Browser) {
     let practice = Practice::with(grantry::simulator::Options::default());
     let server = Server::start().await;
     let profile = practice.introduce(&server.admin()).await;
@@ -55,9 +55,12 @@ async fn an_account_is_connected_by_a_link_and_the_page_says_which_one_it_is() {
     assert_calm(&browser, &server, &[]).await;
 }
 
-#[tokio::test]
-async fn the_apps_own_credentials_a_device_and_a_refresh_token_connect_too() {
-    let Some(browser) = Browser::start("other ways to connect in the admin page").await else { return };
+in_both_languages!(
+    the_apps_own_credentials_a_device_and_a_refresh_token_connect_too,
+    "other ways to connect in the admin page"
+);
+
+async fn the_apps_own_credentials_a_device_and_a_refresh_token_connect_too(browser: Browser) {
     let practice = Practice::with(grantry::simulator::Options::default());
     let server = Server::start().await;
     let profile = practice.introduce(&server.admin()).await;
@@ -73,7 +76,7 @@ async fn the_apps_own_credentials_a_device_and_a_refresh_token_connect_too() {
 
     begin("import").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=refresh_token]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=refresh_token]", "Please fill this in.").await;
     let made = practice.control("grants", json!({"count": 1})).await;
     browser.fill("[name=refresh_token]", made["grants"][0]["refresh_token"].as_str().unwrap()).await;
     browser.picture("connect-import").await;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, profile_body};
 
-#[tokio::test]
-async fn a_customer_is_made_found_changed_given_a_profile_and_deleted() {
-    let Some(browser) = Browser::start("customers in the admin page").await else { return };
+in_both_languages!(a_customer_is_made_found_changed_given_a_profile_and_deleted, "customers in the admin page");
+
+async fn a_customer_is_made_found_changed_given_a_profile_and_deleted(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     admin.post("/api/custom_oauth_profiles", &profile_body("Acme", "hubspot")).await.expect(200);
@@ -21,7 +21,7 @@ async fn a_customer_is_made_found_changed_given_a_profile_and_deleted() {
     browser.fill("dialog [name=name]", "<img src=x onerror=alert(1)> \u{202e}🜁").await;
     browser.fill("dialog [name=email]", "nowhere").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('[data-fault=email]').textContent === 'This is no e-mail address.'").await;
+    browser.reads("[data-fault=email]", "This is no e-mail address.").await;
     assert_fits(&browser).await;
     browser.fill("dialog [name=email]", "it@globex.example").await;
     browser.fill("dialog [name=external]", "G-1").await;
@@ -36,7 +36,7 @@ async fn a_customer_is_made_found_changed_given_a_profile_and_deleted() {
     browser.click("dialog button.main").await;
     browser.see("somebody else changed this customer").await;
     browser.click("dialog .actions button[type=button]").await;
-    browser.until("document.querySelector('h1').textContent === 'Globex'").await;
+    browser.reads("h1", "Globex").await;
 
     browser.click("[data-assign]").await;
     browser.choose("dialog select", "1").await;

@@ -55,10 +55,9 @@ async fn what_was_disconnected_here_is_not_laid_at_the_providers_door() {
     admin.post(&format!("/api/connections/{id}/disconnect"), &json!({})).await.expect(200);
     logged_in(&browser, &server).await;
     open(&browser, &server, &format!("connections/{id}")).await;
-    for (language, here, token) in [
-        ("en", "It was disconnected here.", "Refresh token"),
-        ("ja", "ここで切断されました。", "リフレッシュトークン"),
-    ] {
+    for (language, here, token) in
+        [("en", "It was disconnected here.", "Refresh token"), ("ja", "ここで切断されました。", "リフレッシュトークン")]
+    {
         browser.click(&format!("[data-language={language}]")).await;
         browser.until(&format!("document.documentElement.lang === '{language}'")).await;
         settled(&browser).await;

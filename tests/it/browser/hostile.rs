@@ -132,6 +132,7 @@ async fn they_are_text_in_every_view_and_in_every_dialog_that_names_something() 
         assert_harmless(&browser, route).await;
         // Where all of it is written out, it is opened.
         browser.run("for (const details of document.querySelectorAll('details')) details.open = true").await;
+        browser.until("!document.querySelector('[data-show]') || document.querySelector('[data-file]')").await;
         assert_eq!(browser.run(DONE).await, json!([]), "{route}");
         for dialog in dialogs {
             browser.click(dialog).await;
@@ -235,4 +236,21 @@ async fn they_are_text_in_addresses_and_ten_thousand_characters_are_turned_down_
     let nothing = server.admin().get("/api/managed_users").await.expect(200);
     assert_ne!(nothing, Value::Null);
     assert_calm(&browser, &server, &["status of 400"; 4]).await;
+}
+
+#[tokio::test]
+async fn a_word_that_a_provider_makes_up_is_shown_as_it_is_whatever_it_means_to_a_script() {
+    let Some(browser) = Browser::start("hostile error codes in the admin page").await else { return };
+    let practice = Practice::with(Options { rotation: Rotation::None, ..Options::default() });
+    let server = Server::start().await;
+    let admin = server.admin();
+    let profile = practice.introduce(&admin).await;
+    practice.connect(&admin, profile, 1, false).await;
+    super::logged_in(&browser, &server).await;
+    practice.fault("refresh", "error:constructor").await;
+    admin.post("/api/connections/1/refresh", &json!({})).await;
+    open(&browser, &server, "overview").await;
+    open(&browser, &server, "connections/1").await;
+    browser.see("constructor").await;
+    assert_calm_but(&browser, &server, "status of 40").await;
 }

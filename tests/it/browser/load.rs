@@ -31,16 +31,20 @@ pub async fn drop_file(browser: &Browser, name: &str, text: &str) {
     browser.until(&format!("document.querySelector('.document .faint').textContent.includes({})", json!(name))).await;
 }
 
-/// The faults that the page shows, line and text.
-pub async fn faults(browser: &Browser) -> Value {
-    browser
-        .run("return [...document.querySelectorAll('.faults li')].map((one) => one.innerText.replace(/\\s+/g, ' '))")
-        .await
+/// Waits until the page shows these faults and no others: the line, the place, and what is wrong there.
+pub async fn see_faults(browser: &Browser, faults: &[(u32, &str, &str)]) {
+    browser.until(&format!("document.querySelectorAll('.faults li').length === {}", faults.len())).await;
+    for (at, (line, place, fault)) in (1..).zip(faults) {
+        let one = format!(".faults li:nth-child({at})");
+        browser.shows(&one, &format!("Line {line}")).await;
+        browser.until(&format!("document.querySelector('{one}').innerText.includes({})", json!(place))).await;
+        browser.shows(&one, fault).await;
+    }
 }
 
-#[tokio::test]
-async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
-    let Some(browser) = Browser::start("loading in the admin page").await else { return };
+in_both_languages!(a_document_is_checked_at_its_lines_previewed_and_loaded, "loading in the admin page");
+
+async fn a_document_is_checked_at_its_lines_previewed_and_loaded(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     admin
@@ -50,30 +54,33 @@ async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
     logged_in(&browser, &server).await;
     open(&browser, &server, "load").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=document]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=document]", "Please fill this in.").await;
 
     // A fault of form has line and column.
     paste(&browser, "{\n  \"jira\": {\"J-2\": {\"CLIENT_ID\": \"b\"\n  \"CLIENT_SECRET\": 1}}}").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelectorAll('.faults li').length === 1").await;
-    let one = faults(&browser).await;
-    assert!(one[0].as_str().unwrap().starts_with("Line 3 No JSON, at column 3 of line 3:"), "{one}");
+    see_faults(
+        &browser,
+        &[(3, "", browser.either("No JSON, at column 3 of line 3:", "JSON の構文エラー (3 行 3 列)"))],
+    )
+    .await;
 
     // Faults of content have theirs, however the document is written; one click leads there.
     let text = "{\"jira\":\n {\n  \"J-2\": {\n   \"CLIENT_ID\": \"<client id here>\"\n  }},\n \"gmail\": {\"<img src=x onerror=alert(1)>\": []}\n}";
     paste(&browser, text).await;
-    assert_eq!(faults(&browser).await, json!([]));
+    see_faults(&browser, &[]).await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelectorAll('.faults li').length > 1").await;
-    assert_eq!(
-        faults(&browser).await,
-        json!([
-            "Line 3 jira.J-2.CLIENT_SECRET Please fill this in.",
-            "Line 4 jira.J-2.CLIENT_ID This is a placeholder: put the real value here.",
-            "Line 6 gmail This is none of the choices.",
-            "Line 6 gmail.<img src=x onerror=alert(1)> This has to be of type object.",
-        ])
-    );
+    let expected = [
+        (3, "jira.J-2.CLIENT_SECRET", "Please fill this in."),
+        (4, "jira.J-2.CLIENT_ID", "This is a placeholder: put the real value here."),
+        (6, "gmail", "This is none of the choices."),
+        (
+            6,
+            "gmail.<img src=x onerror=alert(1)>",
+            browser.either("This has to be of type object.", "型は オブジェクト でなければなりません。"),
+        ),
+    ];
+    see_faults(&browser, &expected).await;
     assert_eq!(
         browser.run("return [...document.querySelectorAll('.numbers b')].map((one) => one.textContent)").await,
         json!(["3", "4", "6"])
@@ -135,11 +142,21 @@ async fn a_document_is_checked_at_its_lines_previewed_and_loaded() {
     browser.until("document.querySelector('[data-loaded]')").await;
     let told = browser.run("return window.told").await;
     let told = told.as_array().unwrap();
-    assert_eq!(told[0], json!([false, 0, 1, "Loading"]), "nothing is said before the server has");
+    assert_eq!(
+        told[0],
+        json!([false, 0, 1, browser.either("Loading", "読み込み中")]),
+        "nothing is said before the server has"
+    );
     let numbers: Vec<u64> = told.iter().filter(|one| one[0] == true).map(|one| one[1].as_u64().unwrap()).collect();
     assert!(numbers.len() > 3 && numbers.is_sorted() && numbers.last() == Some(&80), "{numbers:?}");
     assert!(told.iter().filter(|one| one[0] == true).all(|one| one[2] == 80), "{told:?}");
-    assert!(told.iter().any(|one| one[3].as_str().unwrap().starts_with("Hashing secrets: ")), "{told:?}");
+    assert!(
+        told.iter().any(|one| one[3]
+            .as_str()
+            .unwrap()
+            .starts_with(browser.either("Hashing secrets: ", "シークレットをハッシュ化しています: "))),
+        "{told:?}"
+    );
     assert_eq!(browser.run("return document.querySelector('[data-running]')").await, Value::Null);
     settled(&browser).await;
     open(&browser, &server, "load").await;

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
-#[tokio::test]
-async fn what_needs_attention_comes_first_with_what_to_do_about_it() {
-    let Some(browser) = Browser::start("the overview of the admin page").await else { return };
+in_both_languages!(what_needs_attention_comes_first_with_what_to_do_about_it, "the overview of the admin page");
+
+async fn what_needs_attention_comes_first_with_what_to_do_about_it(browser: Browser) {
     let practice = Practice::with(Options { rotation: Rotation::None, ..Options::default() });
     let server = Server::start().await;
     let admin = server.admin();
@@ -25,7 +25,8 @@ async fn what_needs_attention_comes_first_with_what_to_do_about_it() {
     browser.see("1 connection has to be authorised again").await;
     practice.fault("refresh", "invalid_client").await;
     admin.post(&format!("/api/connections/{}/refresh", connected[1].0), &json!({})).await;
-    browser.see("The provider turns down the app Practice").await;
+    browser.shows(".attention", "The provider turns down the app").await;
+    browser.shows(".attention", "Practice").await;
     browser.picture("overview-attention").await;
     assert_fits(&browser).await;
     browser.click(".attention a[href='#/connections?state=lost']").await;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{PASSWORD, assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, qr};
 
-#[tokio::test]
-async fn users_are_made_given_another_role_and_password_and_deleted() {
-    let Some(browser) = Browser::start("users in the admin page").await else { return };
+in_both_languages!(users_are_made_given_another_role_and_password_and_deleted, "users in the admin page");
+
+async fn users_are_made_given_another_role_and_password_and_deleted(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     logged_in(&browser, &server).await;
@@ -17,9 +17,7 @@ async fn users_are_made_given_another_role_and_password_and_deleted() {
     browser.fill("dialog [name=email]", "bob@example.com").await;
     browser.fill("dialog [name=password]", "short").await;
     browser.click("dialog button.main").await;
-    browser
-        .until("document.querySelector('[data-fault=password]').textContent === 'At least 12 characters, please.'")
-        .await;
+    browser.reads("[data-fault=password]", "At least 12 characters, please.").await;
     browser.picture("user-new").await;
     assert_fits(&browser).await;
     browser.fill("dialog [name=password]", PASSWORD).await;
@@ -30,7 +28,7 @@ async fn users_are_made_given_another_role_and_password_and_deleted() {
     browser.click("[data-role='2']").await;
     browser.click("dialog input[value=viewer]").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('tbody tr:nth-child(2)').innerText.includes('Viewer')").await;
+    browser.shows("tbody tr:nth-child(2)", "Viewer").await;
     browser.click("[data-password='2']").await;
     browser.see("All sessions of this user end.").await;
     browser.fill("dialog [name=password]", "PLANTED another long one").await;
@@ -44,7 +42,7 @@ async fn users_are_made_given_another_role_and_password_and_deleted() {
     assert_fits(&browser).await;
     browser.click("[data-close]").await;
     browser.click("[data-delete='2']").await;
-    browser.see("Delete: bob").await;
+    browser.see(browser.either("Delete: bob", "削除: bob")).await;
     browser.click("[data-confirm]").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1").await;
     assert_eq!(admin.get("/api/users").await.expect(200)["result"].as_array().unwrap().len(), 1);
@@ -71,9 +69,12 @@ async fn code(browser: &Browser, secret: &str, steps_ahead: u32) -> String {
     browser.run(&script).await.as_str().unwrap().to_owned()
 }
 
-#[tokio::test]
-async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end() {
-    let Some(browser) = Browser::start("one's own account in the admin page").await else { return };
+in_both_languages!(
+    a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end,
+    "one's own account in the admin page"
+);
+
+async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(browser: Browser) {
     let server = Server::start().await;
     logged_in(&browser, &server).await;
     // Somebody is logged in elsewhere, too.
@@ -103,10 +104,11 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     assert_eq!(qr::read(size, drawn[1].as_str().unwrap()), drawn[2].as_str().unwrap());
     browser.fill("dialog [name=code]", "000000").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('dialog [data-fault=code]').textContent === 'This is not right.'").await;
+    browser.reads("dialog [data-fault=code]", "This is not right.").await;
     let now = code(&browser, &secret, 0).await;
     browser.fill("dialog [name=code]", &now).await;
     browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog [data-secret]')").await;
     browser.see("Your recovery codes").await;
     browser.picture("recovery-codes").await;
     assert_fits(&browser).await;
@@ -125,16 +127,17 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     browser.click("main form button[type=submit]").await;
     browser.until("document.querySelector('[data-logout]')").await;
     open(&browser, &server, "users").await;
-    browser.until("document.querySelector('tbody .badge.good')?.textContent === 'on'").await;
+    browser.reads("tbody .badge.good", "on").await;
 
     // New recovery codes in the place of those.
     open(&browser, &server, "account").await;
     browser.click("[data-codes]").await;
     browser.fill("dialog [name=password]", "PLANTED wrong").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('dialog [data-fault=password]').textContent === 'This is not right.'").await;
+    browser.reads("dialog [data-fault=password]", "This is not right.").await;
     browser.fill("dialog [name=password]", PASSWORD).await;
     browser.click("dialog button.main").await;
+    browser.until("document.querySelector('dialog [data-secret]')").await;
     browser.see("Your recovery codes").await;
     let renewed = browser.run("return document.querySelector('[data-secret]').textContent.split('\\n')").await;
     assert!(renewed.as_array().unwrap().len() == 8 && renewed[1] != codes[1]);
@@ -143,7 +146,7 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     browser.click("[data-factor-off]").await;
     browser.fill("dialog [name=password]", "PLANTED wrong").await;
     browser.click("dialog button.main").await;
-    browser.until("document.querySelector('dialog [data-fault=password]').textContent === 'This is not right.'").await;
+    browser.reads("dialog [data-fault=password]", "This is not right.").await;
     browser.fill("dialog [name=password]", PASSWORD).await;
     browser.click("dialog button.main").await;
     browser.until("document.querySelector('[data-factor-on]')").await;
@@ -151,7 +154,7 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     browser.fill("main [name=old]", "PLANTED wrong").await;
     browser.fill("main [name=password]", "PLANTED quite another one").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('main [data-fault=old]').textContent === 'This is not right.'").await;
+    browser.reads("main [data-fault=old]", "This is not right.").await;
     browser.fill("main [name=old]", PASSWORD).await;
     browser.click("main form button.main").await;
     browser.until("document.querySelector('main [name=old]').value === ''").await;
@@ -165,9 +168,9 @@ async fn a_second_factor_is_set_up_asked_for_and_removed_and_other_sessions_end(
     .await;
 }
 
-#[tokio::test]
-async fn the_trail_is_filtered_paged_and_taken_away() {
-    let Some(browser) = Browser::start("the audit trail in the admin page").await else { return };
+in_both_languages!(the_trail_is_filtered_paged_and_taken_away, "the audit trail in the admin page");
+
+async fn the_trail_is_filtered_paged_and_taken_away(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     for n in 0..60 {
@@ -185,9 +188,10 @@ async fn the_trail_is_filtered_paged_and_taken_away() {
         .await;
     browser.back().await;
     browser.until("document.querySelectorAll('tbody tr').length === 50").await;
-    browser.choose("select[aria-label=Deed]", "deleted").await;
+    let deed = browser.either("select[aria-label=Deed]", "select[aria-label=操作]");
+    browser.choose(deed, "deleted").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1 && location.hash.includes('deed=deleted')").await;
-    browser.see("Customer 60").await;
+    browser.see(browser.either("Customer 60", "顧客 60")).await;
     // What is taken away is what is seen.
     for (format, lines) in [("csv", 2), ("jsonl", 1)] {
         let script = format!(
@@ -208,12 +212,12 @@ async fn the_trail_is_filtered_paged_and_taken_away() {
         assert_eq!(server.anybody().post("/session", &body).await.status, 401);
     }
     open(&browser, &server, "audit").await;
-    browser.choose("select[aria-label=Deed]", "password_refused").await;
+    browser.choose(deed, "password_refused").await;
     browser
         .until("document.querySelectorAll('tbody tr').length > 0 && location.hash.includes('deed=password_refused')")
         .await;
     browser.see("Password refused").await;
-    browser.see("nobody").await;
+    browser.until("document.querySelector('tbody').innerText.includes('nobody')").await;
     open(&browser, &server, "audit?until=2000-01-01").await;
     browser.see("Nothing fits").await;
     assert_both_languages(&browser, &server, &[("audit", "Audit", "監査ログ")]).await;

@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use super::{assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, practice::Practice, profile_body};
 
-#[tokio::test]
-async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted() {
-    let Some(browser) = Browser::start("profiles in the admin page").await else { return };
+in_both_languages!(
+    an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted,
+    "profiles in the admin page"
+);
+
+async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted(browser: Browser) {
     let practice = Practice::with(grantry::simulator::Options::default());
     let server = Server::start().await;
     let admin = server.admin();
@@ -21,9 +24,9 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     // The provider's own hints stand beside the form, and the redirect URI to the letter.
     open(&browser, &server, "profiles/new").await;
     browser.click("main button.main").await;
-    browser.until("document.querySelector('[data-fault=provider]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=provider]", "Please fill this in.").await;
     browser.choose("[name=provider]", "salesforce").await;
-    browser.see("Salesforce domain").await;
+    browser.see(browser.either("Salesforce domain", "Salesforce のドメイン")).await;
     browser.until("document.querySelector('.hints a[href^=\"https://help.salesforce.com\"]')").await;
     let redirect = format!("{}/oauth/callback", server.url);
     browser.see(&redirect).await;
@@ -34,16 +37,18 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.fill("[name=client_secret]", "wrong").await;
     browser.click("main button.main").await;
     // The server's fault stands beside its field.
-    browser.until("document.querySelector('[data-fault=name]').textContent === 'Somebody else has this name.'").await;
+    browser.reads("[data-fault=name]", "Somebody else has this name.").await;
     browser.fill("[name=name]", "Mine").await;
     browser.click("main button.main").await;
-    browser.until("document.title.startsWith('Mine')").await;
+    browser.titled("Mine").await;
     settled(&browser).await;
     browser.see(&redirect).await;
 
     browser.click("[data-check]").await;
     browser.until("document.querySelector('[data-verdict=rejected]')").await;
-    browser.see("the provider turns down client id and client secret").await;
+    browser
+        .see(browser.either("the provider turns down client id and client secret", "クライアント ID とシークレット"))
+        .await;
     browser.picture("profile-rejected").await;
     assert_fits(&browser).await;
 
@@ -57,7 +62,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.click("[data-expiry]").await;
     browser.run("const date = document.querySelector('dialog [name=next]'); date.value = '2099-05-06'; date.dispatchEvent(new Event('input', {bubbles: true}))").await;
     browser.click("dialog button.main").await;
-    browser.see("May 6, 2099").await;
+    browser.see(browser.either("May 6, 2099", "2099/05/06")).await;
     browser.click("[data-promote]").await;
     browser.see("Put the next secret in place of the current one?").await;
     browser.click("[data-confirm]").await;
@@ -86,7 +91,7 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     assert_fits(&browser).await;
     browser.click("dialog .actions button").await;
     browser.click("[data-unassign]").await;
-    browser.see("Globex can make no new connections through Mine.").await;
+    browser.see("Globex can make no new connections through Mine. Those that are there stay.").await;
     browser.click("[data-confirm]").await;
     browser.see("Unassigned.").await;
     browser.until("document.querySelector('[data-unassign]') === null").await;
@@ -110,9 +115,9 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     assert_calm(&browser, &server, &[]).await;
 }
 
-#[tokio::test]
-async fn the_second_of_two_administrators_is_told_what_the_first_one_changed() {
-    let Some(browser) = Browser::start("two administrators").await else { return };
+in_both_languages!(the_second_of_two_administrators_is_told_what_the_first_one_changed, "two administrators");
+
+async fn the_second_of_two_administrators_is_told_what_the_first_one_changed(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     let made = admin.post("/api/custom_oauth_profiles", &profile_body("Acme", "hubspot")).await.expect(200);
@@ -133,16 +138,16 @@ async fn the_second_of_two_administrators_is_told_what_the_first_one_changed() {
     browser.click("[data-theirs]").await;
     browser.until("document.querySelector('[name=name]').value === 'Renamed by the first'").await;
     browser.click("main form button.main").await;
-    browser.until("document.title.startsWith('Renamed by the first')").await;
+    browser.titled("Renamed by the first").await;
     let now = admin.get(&path).await.expect(200);
     assert_eq!(now["result"]["data"]["client_id"], "typed by the second");
     assert_eq!(now["result"]["name"], "Renamed by the first");
     assert_calm(&browser, &server, &["status of 412"]).await;
 }
 
-#[tokio::test]
-async fn who_may_only_look_is_offered_nothing_to_change() {
-    let Some(browser) = Browser::start("a viewer in the admin page").await else { return };
+in_both_languages!(who_may_only_look_is_offered_nothing_to_change, "a viewer in the admin page");
+
+async fn who_may_only_look_is_offered_nothing_to_change(browser: Browser) {
     let server = Server::start().await;
     let admin = server.admin();
     admin.post("/api/custom_oauth_profiles", &profile_body("Acme", "hubspot")).await.expect(200);
@@ -152,7 +157,7 @@ async fn who_may_only_look_is_offered_nothing_to_change() {
     browser.fill("[name=name]", "vera").await;
     browser.fill("[name=password]", super::PASSWORD).await;
     browser.click("button.main").await;
-    browser.until("document.title.startsWith('Overview')").await;
+    browser.titled("Overview").await;
     for route in ["overview", "profiles", "profiles/1", "connections", "providers", "providers/hubspot", "customers"] {
         open(&browser, &server, route).await;
         assert_eq!(

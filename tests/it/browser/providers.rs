@@ -3,9 +3,12 @@
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
-#[tokio::test]
-async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_deleted() {
-    let Some(browser) = Browser::start("providers in the admin page").await else { return };
+in_both_languages!(
+    a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_deleted,
+    "providers in the admin page"
+);
+
+async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_deleted(browser: Browser) {
     let practice = Practice::with(grantry::simulator::Options::default());
     let server = Server::start().await;
     logged_in(&browser, &server).await;
@@ -27,9 +30,8 @@ async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_dele
         )
         .await;
     browser.click("main form button.main").await;
-    browser
-        .until("document.querySelector('[data-fault=json]').textContent === 'colour: This is not known here.'")
-        .await;
+    browser.shows("[data-fault=json]", "colour: ").await;
+    browser.shows("[data-fault=json]", "This is not known here.").await;
     assert_fits(&browser).await;
     browser
         .run(
@@ -38,12 +40,12 @@ async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_dele
         )
         .await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('h1').textContent === 'Our Salesforce'").await;
+    browser.reads("h1", "Our Salesforce").await;
     browser.click("[data-delete]").await;
     browser.click("[data-confirm]").await;
     browser.see("The provider is deleted.").await;
     open(&browser, &server, "providers/salesforce").await;
-    browser.until("document.querySelector('h1').textContent === 'Salesforce'").await;
+    browser.reads("h1", "Salesforce").await;
 
     open(&browser, &server, "providers/new").await;
     browser.fill("[name=name]", "Practice here").await;

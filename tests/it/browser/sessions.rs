@@ -240,3 +240,45 @@ async fn somebody_else_who_logs_in_in_another_tab_ends_what_the_first_one_did_in
     assert_eq!(profiles["result"].as_array().unwrap().len(), 0, "{profiles}");
     assert_calm_but(&browser, &server, "status of 401").await;
 }
+
+#[tokio::test]
+async fn who_logs_in_again_in_one_tab_is_asked_in_no_other() {
+    let Some(browser) = Browser::start("one login for all tabs of the admin page").await else { return };
+    let server = Server::start().await;
+    logged_in(&browser, &server).await;
+    half_filled(&browser, &server).await;
+    browser.open_tab().await;
+    open(&browser, &server, "profiles").await;
+    database(&server).execute("DELETE FROM sessions", []).unwrap();
+    // Both find it out, each by itself.
+    browser.other_tab().await;
+    browser.click("main form button.main").await;
+    browser.see(ENDED).await;
+    browser.other_tab().await;
+    browser.run("location.hash = '#/customers'").await;
+    log_in_again(&browser, "ann").await;
+    browser.until("document.querySelector('dialog') === null").await;
+    browser.close_tab().await;
+    // What was refused here is sent once more by itself.
+    browser.until("document.querySelector('dialog') === null && document.title.startsWith('Half a name')").await;
+    assert_calm_but(&browser, &server, "status of 401").await;
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_as_it_was_left_looks_whose_session_it_is_now() {
+    let Some(browser) = Browser::start("pages of the admin page that come back").await else { return };
+    let server = Server::start().await;
+    logged_in(&browser, &server).await;
+    bob(&server, "operator").await;
+    open(&browser, &server, "users").await;
+    browser.open_url(&format!("{}/livez", server.url)).await;
+    let log_in = json!({"name": "bob", "password": PASSWORD});
+    let script = format!(
+        "return fetch('/session', {{method: 'DELETE'}}).then(() => fetch('/session', {{method: 'POST', headers: \
+         {{'Content-Type': 'application/json'}}, body: JSON.stringify({log_in})}})).then((answer) => answer.status)"
+    );
+    assert_eq!(browser.run(&script).await, 200);
+    browser.back().await;
+    assert_nothing_left(&browser, &["ann@example.com"]).await;
+    assert_calm_but(&browser, &server, "status of 40").await;
+}

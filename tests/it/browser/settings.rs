@@ -3,9 +3,14 @@
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open, settled};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
-#[tokio::test]
-async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from() {
-    let Some(browser) = Browser::start("settings in the admin page").await else { return };
+in_both_languages!(
+    a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from,
+    "settings in the admin page"
+);
+
+async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_tell_where_they_come_from(
+    browser: Browser,
+) {
     let server = Server::with(&["--max-upload", "2048"]).await;
     // A provider on this machine: whoever looks at everything asks its endpoints too.
     let practice = Practice::with(grantry::simulator::Options::default());
@@ -14,7 +19,8 @@ async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_te
     open(&browser, &server, "settings").await;
     browser.see(&format!("{}/oauth/callback", server.url)).await;
     // What somebody has set stands first, with what it would be else.
-    browser.until("[...document.querySelectorAll('tbody tr')].some((row) => row.innerText.includes('max-upload') && row.innerText.includes('2048') && row.innerText.includes('flag') && row.innerText.includes('10485760'))").await;
+    let source = browser.either("flag", "フラグ");
+    browser.until(&format!("[...document.querySelectorAll('tbody tr')].some((row) => ['max-upload', '2048', '{source}', '10485760'].every((part) => row.innerText.includes(part)))")).await;
     browser.see("There is no backup yet").await;
     browser.click("[data-create]").await;
     browser.until("document.querySelector('[data-verify]')").await;

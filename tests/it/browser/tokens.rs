@@ -3,14 +3,14 @@
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser};
 
-#[tokio::test]
-async fn a_token_is_made_with_its_limits_shown_once_and_revoked() {
-    let Some(browser) = Browser::start("API tokens in the admin page").await else { return };
+in_both_languages!(a_token_is_made_with_its_limits_shown_once_and_revoked, "API tokens in the admin page");
+
+async fn a_token_is_made_with_its_limits_shown_once_and_revoked(browser: Browser) {
     let server = Server::start().await;
     logged_in(&browser, &server).await;
     open(&browser, &server, "tokens/new").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=scopes]').textContent === 'Please fill this in.'").await;
+    browser.reads("[data-fault=scopes]", "Please fill this in.").await;
     browser.fill("[name=name]", "deploy <b>script</b>").await;
     browser.click("input[value='profiles:read']").await;
     browser.choose("[name=days]", "other").await;
@@ -37,7 +37,7 @@ async fn a_token_is_made_with_its_limits_shown_once_and_revoked() {
     browser.see("deploy <b>script</b>").await;
     browser.see("ends soon").await;
     browser.see("127.0.0.0/8").await;
-    browser.see("Owner: ann").await;
+    browser.see(browser.either("Owner: ann", "所有者: ann")).await;
     assert!(!browser.run("return document.documentElement.outerHTML").await.as_str().unwrap().contains(&token));
     open(&browser, &server, "tokens?q=profiles%3Aread").await;
     browser.until("document.querySelectorAll('tbody tr').length === 1").await;

@@ -11,9 +11,9 @@ use crate::support::{
     receiver::{Receiver, Reply},
 };
 
-#[tokio::test]
-async fn a_webhook_is_made_tried_and_what_nobody_took_is_sent_again() {
-    let Some(browser) = Browser::start("webhooks in the admin page").await else { return };
+in_both_languages!(a_webhook_is_made_tried_and_what_nobody_took_is_sent_again, "webhooks in the admin page");
+
+async fn a_webhook_is_made_tried_and_what_nobody_took_is_sent_again(browser: Browser) {
     let practice = Practice::with(Options { rotation: Rotation::None, ..Options::default() });
     let server = Server::start().await;
     let receiver = Receiver::start(Reply::Status(200)).await;
@@ -49,10 +49,10 @@ async fn a_webhook_is_made_tried_and_what_nobody_took_is_sent_again() {
     practice.connect(&admin, profile, 1, false).await;
     browser.until("document.querySelector('tbody tr .badge')").await;
     browser.see("Connected").await;
-    browser.until("document.querySelector('tbody tr .badge').textContent === 'waiting'").await;
+    browser.reads("tbody tr .badge", "waiting").await;
     receiver.always(Reply::Status(200));
     browser.click("[data-retry]").await;
-    browser.until("document.querySelector('tbody tr .badge').textContent === 'delivered'").await;
+    browser.reads("tbody tr .badge", "delivered").await;
     open(&browser, &server, "webhooks/1?status=delivered").await;
     browser.click("[data-renew]").await;
     browser.see("The present secret stops at once").await;

@@ -1,8 +1,7 @@
 //! A browser of one's own: Chromium through chromedriver, in the words of the W3C's WebDriver.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -12,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::programs::installed;
+use super::{programs::installed, words};
 
 /// How long the page may take for one step; two cores may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,6 +37,8 @@ pub struct Browser {
     port: u16,
     session: String,
     http: reqwest::Client,
+    /// Whether its reader speaks Japanese; else English.
+    japanese: bool,
     /// The servers that it was sent to: `http://127.0.0.1:40123/`.
     homes: Mutex<Vec<String>>,
     /// Goes last, when nothing writes to it any more.
@@ -45,9 +46,18 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser, or `None` where none is installed: then `suite` is skipped and says so, unless
-    /// `GRANTRY_TESTS_NEED_BROWSER=1` makes that a failure.
+    /// The browser of somebody who speaks English, or `None` where none is installed: then `suite` is skipped and says so,
+    /// unless `GRANTRY_TESTS_NEED_BROWSER=1` makes that a failure.
     pub async fn start(suite: &str) -> Option<Self> {
+        Self::of_reader(suite, false).await
+    }
+
+    /// The browser of somebody who speaks Japanese.
+    pub async fn start_in_japanese(suite: &str) -> Option<Self> {
+        Self::of_reader(suite, true).await
+    }
+
+    async fn of_reader(suite: &str, japanese: bool) -> Option<Self> {
         let found = installed(&["chromium"]).zip(installed(&["chromedriver"]));
         if found.is_none() {
             let why =
@@ -57,10 +67,10 @@ impl Browser {
             let _ = std::io::stderr().write_all(format!("\nSKIPPED {suite}: {why}\n").as_bytes());
         }
         let (chromium, driver) = found?;
-        Some(Self::open(&chromium, &driver).await)
+        Some(Self::open(&chromium, &driver, japanese).await)
     }
 
-    async fn open(chromium: &Path, driver: &Path) -> Self {
+    async fn open(chromium: &Path, driver: &Path, japanese: bool) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new(driver)
@@ -81,11 +91,12 @@ impl Browser {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let port = port.expect("chromedriver says its port");
         let homes = Mutex::default();
-        let mut browser = Self { driver, port, session: String::new(), http, homes, profile };
+        let mut browser = Self { driver, port, session: String::new(), http, japanese, homes, profile };
+        let language = if japanese { "ja" } else { "en" };
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-            "goog:chromeOptions": {"binary": chromium, "args": [
+            "goog:chromeOptions": {"binary": chromium, "prefs": {"intl.accept_languages": language}, "args": [
                 "--headless", "--window-size=1280,800", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 format!("--user-data-dir={}", browser.profile.path().display()),
@@ -143,6 +154,14 @@ impl Browser {
         let tab = self.ask("window/new", &json!({"type": "tab"})).await;
         self.ask("window", &json!({"handle": tab["handle"]})).await;
         self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({"source": WATCH})).await;
+    }
+
+    /// Goes to the other one of two tabs.
+    pub async fn other_tab(&self) {
+        let all = self.command("GET", &format!("session/{}/window/handles", self.session), &Value::Null).await;
+        let this = self.command("GET", &format!("session/{}/window", self.session), &Value::Null).await;
+        let other = all.as_array().unwrap().iter().find(|handle| **handle != this).unwrap();
+        self.ask("window", &json!({"handle": other})).await;
     }
 
     /// Closes this tab and goes to the first of those that are left.
@@ -275,9 +294,44 @@ impl Browser {
         self.run("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until a text is on the page.
-    pub async fn see(&self, text: &str) {
-        self.until(&format!("document.body.innerText.includes({})", json!(text))).await;
+    /// Whether its reader speaks Japanese.
+    pub fn is_japanese(&self) -> bool {
+        self.japanese
+    }
+
+    /// What the reader sees of these, the same in both languages.
+    pub fn either<'a>(&self, english: &'a str, japanese: &'a str) -> &'a str {
+        if self.japanese { japanese } else { english }
+    }
+
+    /// An expression that is true where a text stands, given in English, as the page's words have it in the reader's
+    /// language; `how` has a `%` for it in a regular expression.
+    fn says(&self, english: &str, how: &str, of: &str) -> String {
+        let forms = if self.japanese { words::japanese(english) } else { vec![regex_lite::escape(english)] };
+        let form = how.replace('%', &format!("(?:{})", forms.join("|")));
+        format!("new RegExp({}).test({of})", json!(form))
+    }
+
+    /// Waits until a text, given in English, is on the page in the reader's language.
+    pub async fn see(&self, english: &str) {
+        self.until(&self.says(english, "%", "document.body.innerText")).await;
+    }
+
+    /// Waits until an element has this text and no other.
+    pub async fn reads(&self, selector: &str, english: &str) {
+        let text = format!("document.querySelector({})?.textContent ?? ''", json!(selector));
+        self.until(&self.says(english, "^%$", &text)).await;
+    }
+
+    /// Waits until an element has this text among others.
+    pub async fn shows(&self, selector: &str, english: &str) {
+        let text = format!("document.querySelector({})?.innerText ?? ''", json!(selector));
+        self.until(&self.says(english, "%", &text)).await;
+    }
+
+    /// Waits until the window has this title.
+    pub async fn titled(&self, english: &str) {
+        self.until(&self.says(english, "^%", "document.title")).await;
     }
 
     /// Waits until an expression is true in the page.
@@ -351,37 +405,30 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &json!({"features": features})).await;
     }
 
-    /// A command of WebDriver, where nothing can be awaited; `None`: it came to nothing.
-    fn at_last(&self, path: &str, body: &Value) -> Option<Value> {
-        let body = body.to_string();
-        let mut driver = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        driver.set_read_timeout(Some(PATIENCE)).ok()?;
-        let head = format!(
-            "POST /session/{}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.session,
-            self.port,
-            body.len()
-        );
-        driver.write_all(head.as_bytes()).ok()?;
-        let mut answer = Vec::new();
-        // Whoever closes the connection in a hurry has said everything before.
-        let _ = driver.read_to_end(&mut answer);
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let fine = head.starts_with("HTTP/1.1 200");
-        serde_json::from_str::<Value>(body).ok().filter(|_| fine).map(|mut body| body["value"].take())
+    /// What the driver answers when the test is over: in a runtime of its own, as in that of the test nothing can be awaited
+    /// any more.
+    fn at_last(&self, method: reqwest::Method, path: &str, body: &Value) -> Option<Value> {
+        let ask = async {
+            let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
+            let url = format!("http://127.0.0.1:{}/session/{}{path}", self.port, self.session);
+            let answer = http.request(method, url).json(body).send().await.ok()?.error_for_status().ok()?;
+            Some(answer.json::<Value>().await.ok()?["value"].take())
+        };
+        let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(ask);
+        std::thread::scope(|scope| scope.spawn(run).join().unwrap())
     }
 
     /// What may be in no test. What a test has to expect, such as a request that is refused, it looks for itself.
     fn look_back(&self) {
-        let violations = self.at_last("execute/sync", &json!({"script": VIOLATIONS, "args": []}));
+        let violations =
+            self.at_last(reqwest::Method::POST, "/execute/sync", &json!({"script": VIOLATIONS, "args": []}));
         assert_eq!(violations, Some(json!([])), "the page violates its content security policy");
-        let console = self.at_last("se/log", &json!({"type": "browser"})).expect("a console");
+        let console = self.at_last(reqwest::Method::POST, "/se/log", &json!({"type": "browser"})).expect("a console");
         for line in messages(&console) {
             assert!(line.contains("Failed to load resource"), "the console says: {line}");
         }
-        let requests = self.at_last("se/log", &json!({"type": "performance"})).expect("a log of requests");
+        let requests =
+            self.at_last(reqwest::Method::POST, "/se/log", &json!({"type": "performance"})).expect("a log of requests");
         for url in addresses(&requests) {
             assert!(self.is_home(&url), "a request to another host: {url}");
         }
@@ -408,7 +455,7 @@ fn addresses(entries: &Value) -> Vec<String> {
 }
 
 impl Drop for Browser {
-    /// Looks back, ends the session, so that the browser ends, then the driver. Plain sockets: nothing can be awaited here.
+    /// Looks back, ends the session, so that the browser ends, then the driver.
     fn drop(&mut self) {
         let failed = std::thread::panicking();
         let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -416,14 +463,7 @@ impl Drop for Browser {
                 self.look_back();
             }
         }));
-        if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
-            let _ = driver.set_read_timeout(Some(Duration::from_secs(10)));
-            let request = format!(
-                "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
-                self.session, self.port
-            );
-            let _ = driver.write_all(request.as_bytes()).and_then(|()| driver.read(&mut [0; 64]));
-        }
+        self.at_last(reqwest::Method::DELETE, "", &json!({}));
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         if let Err(what) = seen {
