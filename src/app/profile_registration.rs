@@ -140,7 +140,7 @@ impl App {
     /// The hash of a next secret; `None`: it is that one already.
     async fn hash_next(&self, id: i64, secret: &Secret) -> Result<Option<String>> {
         if self.is_kept(id, SecretKind::Current, secret).await? {
-            return Err(Error::invalid("next_client_secret", Why::Taken));
+            return Err(Error::invalid("next_client_secret", Why::Malformed("another secret than the current one")));
         }
         if self.is_kept(id, SecretKind::Next, secret).await? {
             return Ok(None);

@@ -61,7 +61,7 @@ fn gone(japanese: bool) -> HttpResponse {
     let (heading, line) = if japanese {
         (
             "このリンクは使用できません",
-            "リンクの期限が切れたか、使用済みか、別のブラウザで開始されました。新しいリンクを依頼してください。",
+            "リンクの期限が切れたか、使用済みか、別のブラウザーで開始されました。新しいリンクを依頼してください。",
         )
     } else {
         (
@@ -199,7 +199,7 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
             let warning = crowd.as_ref().map(|Crowd { account, count, most }| {
                 if japanese {
                     format!(
-                        "このアプリでは {account} の接続が {count} 件あります。プロバイダが保持する許可は 1 アカウントにつき \
+                        "このアプリでは {account} の接続が {count} 件あります。プロバイダーが保持する許可は 1 アカウントにつき \
                          {most} 件までで、次の接続で最も古いものが失効します。"
                     )
                 } else {
@@ -213,19 +213,23 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
         }
         Outcome::Refused { error, description, redirect_uri } => {
             let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));
-            let lines = if japanese {
-                vec![format!("プロバイダの応答: {said}"), format!("登録すべきリダイレクトURI: {redirect_uri}")]
+            let mut lines = if japanese {
+                vec![format!("プロバイダーの応答: {said}"), format!("登録すべきリダイレクトURI: {redirect_uri}")]
             } else {
                 vec![
                     format!("The provider says {said}"),
                     format!("If it speaks of the redirect URI: the one to register there is {redirect_uri}"),
                 ]
             };
+            // Somebody said no: the addresses are right.
+            if error == "access_denied" {
+                lines.truncate(1);
+            }
             (StatusCode::BAD_REQUEST, if japanese { "接続できませんでした" } else { "Not connected" }, lines)
         }
         Outcome::AppRejected => {
             let line = if japanese {
-                "プロバイダがアプリのクライアントIDまたはシークレットを拒否しました。管理者に連絡してください。"
+                "プロバイダーがアプリのクライアントIDまたはシークレットを拒否しました。管理者に連絡してください。"
             } else {
                 "The provider turns down the app's client id or secret. Tell whoever looks after it."
             };
@@ -235,16 +239,18 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
         Outcome::Lost(loss) => {
             let (line, next) = if japanese {
                 let next = match loss {
-                    Loss::GivenBack => "トークンはプロバイダで取り消されました。空きができてから接続し直してください。",
+                    Loss::GivenBack => {
+                        "トークンはプロバイダーで取り消されました。空きができてから接続し直してください。"
+                    }
                     Loss::AtProvider => {
-                        "プロバイダ側のアカウント設定でこのアプリの許可を削除し、空きができてから接続し直してください。"
+                        "プロバイダー側のアカウント設定でこのアプリの許可を削除し、空きができてから接続し直してください。"
                     }
                     Loss::BesideOthers => {
                         "接続はこれまでのトークンで引き続き使えます。必要なら空きができてから接続し直してください。"
                     }
                 };
                 (
-                    "プロバイダは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
+                    "プロバイダーは許可しましたが、サーバーのデータベースに書き込めず(ディスクの空き不足または読取り専用)、受け取ったトークンは失われました。",
                     next,
                 )
             } else {

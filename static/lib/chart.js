@@ -8,7 +8,7 @@ const WIDTH = 720, HEIGHT = 190, LEFT = 72, BOTTOM = 32, TOP = 20;
 /** The next round number, of which the half is one too. */
 function round(value) {
   const tens = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((step) => step * tens).find((step) => step >= value);
+  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((step) => step * tens).find((step) => step >= value && step % 2 === 0);
 }
 
 /**

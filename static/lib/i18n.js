@@ -193,7 +193,7 @@ export function variable({ slug, origin }, key, { title, help }) {
 
 /** A fault in the page's language; one that is not in the table, as the server says it. */
 export function fault(phrase) {
-  return translated(FAULTS, phrase) ?? plain(phrase);
+  return translated(FAULTS, phrase) ?? plain(phrase).replace(/^[a-z]+ /, (first) => first[0].toUpperCase() + first.slice(1));
 }
 
 /** A sentence of the server's in the page's language, or nothing. */

@@ -28,7 +28,7 @@ export function view({ query }) {
     pins: [{ name: "actor", title: t("audit.actor") }, { name: "noun_id", title: t("audit.noun_id") }],
     columns: [
       { title: t("audit.deed"), head: true, cell: (item) => [word(`deed.${item.deed}`, item.deed), h("small", {}, ago(item.at))] },
-      { title: t("audit.actor"), cell: (item) => [h("a", { class: "quiet", href: to("audit", { actor: item.actor }) }, item.actor_name ? name(item.actor_name) : item.actor), h("small", {}, item.actor_name && item.actor, " ", item.address && h("code", {}, item.address))] },
+      { title: t("audit.actor"), cell: (item) => [h("a", { class: "quiet", href: to("audit", { actor: item.actor }) }, item.actor_name ? name(item.actor_name) : word(`actor.${item.actor}`, item.actor)), h("small", {}, item.actor_name && item.actor, " ", item.address && h("code", {}, item.address))] },
       { title: t("audit.noun"), cell: thing },
       { title: t("audit.detail"), cell: (item) => [details(item.detail), h("small", {}, t("audit.request"), " ", h("code", {}, item.request_id))] },
     ],

@@ -8,6 +8,7 @@ import { list, search } from "../lib/list.js";
 import { watch } from "../lib/live.js";
 import { ago, badge, card, copy, empty, head, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
+import { reason } from "../lib/state.js";
 import { told } from "../lib/told.js";
 import { variableFields, variablesOf } from "./variables.js";
 
@@ -70,7 +71,7 @@ async function begin(profile, known) {
       { name: "way", kind: "choice", label: t("connect.way"), value: ways[0], choices: ways.map((value) => ({ value, label: t(`connect.way_${value}`), hint: t(`connect.way_${value}_hint`) })) },
       known && provider.variables && h("p", { class: "faint" }, t("connect.variables_kept")),
       ...variableFields(provider, { known: known !== null }),
-      { name: "scopes", kind: "area", rows: 3, mono: true, required: false, label: t("connect.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
+      { name: "scopes", kind: "area", rows: Math.min(Math.max(3, (known?.scopes ?? provider.default_scopes ?? []).length), 10), mono: true, required: false, label: t("connect.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
       { name: "refresh_token", kind: "secret", label: t("connect.refresh_token"), when: is("import") },
       { name: "access_token", kind: "secret", required: false, label: t("connect.access_token"), hint: t("connect.access_token_hint"), when: is("import") },
       { name: "expires_in", kind: "number", min: 0, required: false, label: t("connect.expires_in"), hint: t("connect.expires_in_hint"), when: is("import") },
@@ -132,6 +133,10 @@ function waiting(way, answer, known) {
   const before = known?.grant?.granted_at ?? null;
   let over = false;
   let looking = false;
+  const end = (why, query = {}) => {
+    over = true;
+    swap(state, why, " ", h("a", { class: "button small", href: to("connect", query) }, t("connect.once_more")));
+  };
   const look = async () => {
     if (over || looking || !box.isConnected) return;
     looking = true;
@@ -142,11 +147,12 @@ function waiting(way, answer, known) {
         over = true;
         swap(box, connected(now));
         box.querySelector("h2").focus();
-      } else if (new Date(answer.expires_at) < Date.now()) {
-        over = true;
-        swap(state, t("connect.over"), " ", h("a", { class: "button small", href: to("connect", { connection_id: id }) }, t("connect.once_more")));
-      }
-    } catch { /* it looks again */ } finally {
+      } else if (way === "device" && now.device?.status === "ended") end(t("connect.refused", { why: reason(now.device.result) }), { connection_id: id });
+      else if (new Date(answer.expires_at) < Date.now()) end(t("connect.over"), { connection_id: id });
+    } catch (error) {
+      // A connection that nobody connected goes with its link or code. Whatever else it is: it looks again.
+      if (error.status === 404) end(t("connect.over"));
+    } finally {
       looking = false;
     }
   };

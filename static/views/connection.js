@@ -83,12 +83,13 @@ function verdict(connection) {
   const grant = connection.grant;
   const code = grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
   const words = state === "lost" ? connection.connection_lost_reason : code;
+  const here = words === "disconnected";
   const since = { lost: connection.connection_lost_at, uncertain: grant?.uncertain_since }[state];
   const tone = state === "ok" ? "good" : state === "never" ? "" : state === "lost" || state === "app" ? "bad" : "warn";
   return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
     h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
-    h("p", {}, t(`state.${state}_text`)),
-    state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", cause(words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
+    h("p", {}, t(here ? "state.here_text" : `state.${state}_text`)),
+    !here && state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", cause(words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
     mayWrite() && todo(state, connection),
   );
 }

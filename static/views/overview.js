@@ -24,7 +24,7 @@ export function view() {
 function draw(found) {
   const { counts } = found;
   return [
-    counts.profiles === 0 && begin(),
+    counts.connections.total === 0 && begin(counts.profiles),
     attention(found.attention),
     h("ul", { class: "tiles", "aria-label": t("overview.counts") }, tiles(counts)),
     card(null, bars({
@@ -35,15 +35,16 @@ function draw(found) {
   ];
 }
 
-/** The way of somebody who has nothing yet. */
-function begin() {
+/** The way of somebody who has connected nothing yet. */
+function begin(profiles) {
+  const link = (next, href, label) => mayWrite() && h("a", { class: next ? "button main" : "button", href }, label);
   const step = (title, text, link) => h("li", {}, h("strong", {}, title), h("p", {}, text), link);
   return h("section", { class: "card empty", "aria-label": t("overview.begin") },
     h("h2", {}, t("overview.begin")),
     h("ol", {},
-      step(t("overview.begin_app"), t("overview.begin_app_text"), mayWrite() && h("a", { class: "button main", href: to("profiles", "new") }, t("profiles.new"))),
-      step(t("overview.begin_check"), t("overview.begin_check_text")),
-      step(t("overview.begin_connect"), t("overview.begin_connect_text")),
+      step(t("overview.begin_app"), t("overview.begin_app_text"), link(profiles === 0, to("profiles", "new"), t("profiles.new"))),
+      step(t("overview.begin_check"), t("overview.begin_check_text"), profiles > 0 && link(false, to("profiles"), t("profiles.title"))),
+      step(t("overview.begin_connect"), t("overview.begin_connect_text"), profiles > 0 && link(true, to("connect"), t("connect.title"))),
     ),
   );
 }
@@ -84,7 +85,7 @@ const examples = (item, more) => (item.examples ?? []).map((one) => [h("a", { hr
 const KINDS = {
   app_secret_rejected: (item) => ["bad",
     [t("overview.app"), " ", name(item.profile.name)],
-    [t("overview.app_text", { n: item.connections, why: reason(item.why ?? "") }), " ", ago(item.since)],
+    [t("overview.app_text", { n: item.connections, why: reason(item.why ?? "") }), " · ", ago(item.since)],
     [button(to("profiles", item.profile.id), t("overview.app_do"))]],
   needs_reauthorization: (item) => ["bad", t("overview.reauthorize", { n: item.count }), [t("overview.reauthorize_text"), " ", examples(item)],
     [button(to("connections", { state: "lost" }), t("overview.show_all"))]],

@@ -59,7 +59,7 @@ function backups(found, again) {
       [t("settings.next"), ago(found.next_at)],
     ]),
     found.last_failure && h("p", { class: "alert" }, t("settings.failed"), " ", ago(found.last_failure.at), ": ", quoted(found.last_failure.message)),
-    items.length === 0 && h("p", { class: "note warn" }, t("overview.no_backup"), ". ", t("overview.backup_text")),
+    items.length === 0 && h("p", { class: "note warn" }, h("strong", {}, t("overview.no_backup")), h("br"), t("overview.backup_text")),
     h("div", { class: "actions" }, action([icon("plus"), t("settings.create")], async () => { await call("POST", BACKUPS); say(t("profiles.saved")); await again(); }, { class: "main", "data-create": true, "data-key": "create" })),
     items.length > 0 && h("ul", { class: "plain-list" }, items.map((one) => backup(one, again))),
     h("details", {}, h("summary", {}, t("settings.restore")), h("p", {}, t("settings.restore_text")),

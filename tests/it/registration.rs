@@ -148,7 +148,7 @@ async fn what_is_no_change_is_refused_at_its_field() {
         (json!({"next_client_secret": "a\nb"}), json!({"next_client_secret": ["must not have control characters"]})),
         (
             json!({"next_client_secret": body["data"]["client_secret"]}),
-            json!({"next_client_secret": ["has already been taken"]}),
+            json!({"next_client_secret": ["must be another secret than the current one"]}),
         ),
         (
             json!({"next_client_secret_expires_at": "2030-01-01T00:00:00Z"}),

@@ -27,6 +27,7 @@ mod applications;
 mod connect;
 mod connections;
 mod customers;
+mod endings;
 mod entry;
 mod frame;
 mod hostile;
