@@ -128,9 +128,9 @@ impl Browser {
 
     /// Opens an address.
     pub async fn open_url(&self, url: &str) {
-        let home = url::Url::parse(url).unwrap().join("/").unwrap().to_string();
-        {
-            let mut homes = self.homes.lock().unwrap();
+        // The blank page is nobody's.
+        if let Ok(home) = url::Url::parse(url).unwrap().join("/") {
+            let (home, mut homes) = (home.to_string(), self.homes.lock().unwrap());
             if !homes.contains(&home) {
                 homes.push(home);
             }
