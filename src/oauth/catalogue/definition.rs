@@ -226,7 +226,7 @@ mod tests {
         ] {
             match Given::parse(json) {
                 Err(Error::Invalid(faults)) => {
-                    assert_eq!(faults.iter().map(|f| &*f.path).collect::<Vec<_>>(), [path], "{json}")
+                    assert_eq!(faults.iter().map(|f| &*f.path).collect::<Vec<_>>(), [path], "{json}");
                 }
                 other => panic!("{json}: {other:?}"),
             }
