@@ -26,7 +26,7 @@ async fn a_client_application_is_made_of_its_file_given_credentials_and_deleted(
     browser.click("main form button.main").await;
     let expected = [
         (2, "$.id", browser.either("Please fill this in.", "空にはできません")),
-        (5, "$.actions[0].invoke", browser.either("is required", "必須です")),
+        (5, "$.actions[0].invoke", browser.either("Is required", "必須です")),
     ];
     see_faults(&browser, &expected).await;
     assert_fits(&browser).await;
