@@ -213,7 +213,7 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
         }
         Outcome::Refused { error, description, redirect_uri } => {
             let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));
-            let mut lines = if japanese {
+            let lines = if japanese {
                 vec![format!("プロバイダーの応答: {said}"), format!("登録すべきリダイレクトURI: {redirect_uri}")]
             } else {
                 vec![
@@ -221,10 +221,6 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
                     format!("If it speaks of the redirect URI: the one to register there is {redirect_uri}"),
                 ]
             };
-            // Somebody said no: the addresses are right.
-            if error == "access_denied" {
-                lines.truncate(1);
-            }
             (StatusCode::BAD_REQUEST, if japanese { "接続できませんでした" } else { "Not connected" }, lines)
         }
         Outcome::AppRejected => {
