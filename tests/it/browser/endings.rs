@@ -39,7 +39,7 @@ async fn a_connection_that_is_gone_is_not_waited_for() {
     browser.until("document.querySelector('[data-open]')").await;
     server.admin().delete("/api/connections/1").await.expect(200);
     browser.see("It has ended, and nobody said yes.").await;
-    browser.until("document.querySelector('.waiting a').hash === '#/connect'").await;
+    browser.until("document.querySelector('.waiting a')?.hash === '#/connect'").await;
     assert_calm(&browser, &server, &["status of 404"]).await;
 }
 
@@ -76,9 +76,9 @@ async fn the_first_steps_stay_until_an_account_is_connected() {
     let server = Server::start().await;
     let admin = server.admin();
     logged_in(&browser, &server).await;
-    browser.until("document.querySelector('.empty ol a.main').hash === '#/profiles/new'").await;
+    browser.until("document.querySelector('.empty ol a.main')?.hash === '#/profiles/new'").await;
     let profile = practice.introduce(&admin).await;
-    browser.until("document.querySelector('.empty ol a.main').hash === '#/connect'").await;
+    browser.until("document.querySelector('.empty ol a.main')?.hash === '#/connect'").await;
     practice.connect(&admin, profile, 1, false).await;
     browser.until("document.querySelector('.attention') && !document.querySelector('.empty ol')").await;
     assert_calm(&browser, &server, &[]).await;
@@ -97,7 +97,7 @@ async fn a_fault_beside_a_field_names_what_can_be_mended_there() {
     browser.fill("[name=slug]", "Mine!").await;
     browser.fill("[name=issuer]", "https://login.example.com").await;
     browser.click("main form button.main").await;
-    browser.until("document.querySelector('[data-fault=slug]').textContent !== ''").await;
+    browser.until("document.querySelector('[data-fault=slug]')?.textContent").await;
     assert!(!browser.text().await.contains("token_url"));
     browser.run("document.querySelector('main form').clean()").await;
     // The secret that is there already has no name that somebody else could have.
