@@ -35,7 +35,7 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended(browser: Bro
     browser.picture("connection-lost").await;
     assert_fits(&browser).await;
     browser.back().await;
-    browser.until("document.querySelector('[data-key=\"state-lost\"]').ariaPressed === 'true'").await;
+    browser.until("document.querySelector('[data-key=\"state-lost\"]')?.ariaPressed === 'true'").await;
 
     // One that works: refreshed by hand, changed, and its history tells.
     let id = connected[0].0;
