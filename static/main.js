@@ -351,7 +351,6 @@ onConnection((isLost) => {
 });
 
 show().then(() => {
-  // The files of the other views, while nothing else is to do: they are there when the server is not.
-  const idle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 500));
-  idle(() => { for (const one of VIEWS) one.load().catch(() => { /* it is asked for again when it is needed */ }); });
+  // The files of the other views, when what was asked for is painted: they are there when the server is not.
+  setTimeout(() => { for (const one of VIEWS) one.load().catch(() => { /* it is asked for again when it is needed */ }); }, 500);
 });

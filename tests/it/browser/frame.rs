@@ -218,11 +218,11 @@ async fn the_whole_page_is_small() {
     assert!(all < 300_000, "the page has {all} bytes: {bytes:#?}");
 }
 
-/// What every view begins with is asked for at once, and not file by file as each names the next.
+/// What every view begins with, and the first view, is asked for at once, and not file by file as each names the next.
 #[tokio::test]
 async fn what_the_page_begins_with_is_asked_for_at_once() {
     let server = Server::start().await;
-    let begins = files(&server, &["main.js"], r#"from\s*"(\.[^"]+)""#).await;
+    let begins = files(&server, &["main.js", "views/overview.js"], r#"from\s*"(\.[^"]+)""#).await;
     let page = server.anybody().get("/").await.text();
     let named = regex_lite::Regex::new(r#"(?:src|href)="/([^"]+\.js)""#).unwrap();
     let mut named: Vec<&str> = named.captures_iter(&page).map(|found| found.get(1).unwrap().as_str()).collect();
