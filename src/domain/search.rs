@@ -141,6 +141,7 @@ pub struct ProfileItem {
     pub has_next_secret: bool,
     pub rejected_at: Option<Timestamp>,
     pub rejected_why: Option<String>,
+    pub owner: Option<String>,
 }
 
 /// Which connections.

@@ -213,7 +213,7 @@ pub fn profiles(read: &Read<'_>, filter: &ProfileFilter, wanted: &Wanted) -> Res
             (SELECT count(*) FROM assignments a WHERE a.profile_id = p.id),
             p.created_at, p.updated_at, s.created_at, s.last_used_at, s.expires_at,
             EXISTS (SELECT 1 FROM profile_secrets n WHERE n.profile_id = p.id AND n.kind = 'next'),
-            p.rejected_at, p.rejected_why
+            p.rejected_at, p.rejected_why, (SELECT u.name FROM users u WHERE u.id = p.created_by)
          FROM profiles p JOIN profile_secrets s ON s.profile_id = p.id AND s.kind = 'current'
          WHERE p.id IN (SELECT value FROM json_each(?1)) ORDER BY p.id",
     )?;
@@ -234,6 +234,7 @@ pub fn profiles(read: &Read<'_>, filter: &ProfileFilter, wanted: &Wanted) -> Res
             has_next_secret: row.get(12)?,
             rejected_at: time(row, 13)?,
             rejected_why: row.get(14)?,
+            owner: row.get(15)?,
         })
     })?;
     let items = rows.collect::<rusqlite::Result<_>>()?;

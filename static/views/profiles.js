@@ -28,6 +28,7 @@ function all(query) {
       { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("profiles", item.id) }, name(item.name)), h("small", {}, name(item.client_id))] },
       { title: t("profiles.provider"), cell: (item) => h("a", { href: to("providers", item.provider), class: "quiet" }, item.provider) },
       { title: t("profiles.state"), cell: state },
+      { title: t("profiles.owner"), cell: (item) => (item.owner ? name(item.owner) : "–") },
       { title: t("profiles.connections"), kind: "number", cell: (item) => number(item.connections) },
       { title: t("profiles.customers"), kind: "number", cell: (item) => number(item.customers) },
       { title: t("profiles.secret_age"), kind: "time", cell: (item) => ago(item.secret?.created_at) ?? "–" },

@@ -231,13 +231,18 @@ async fn profiles_are_found_with_all_that_a_table_shows() {
         "id": profile, "name": "CRM", "provider": "hubspot", "client_id": "example_client_id", "callback": "oauth",
         "connections": 7, "customers": 1, "created_at": item["created_at"], "updated_at": item["updated_at"],
         "secret": {"created_at": item["created_at"], "last_used_at": null, "expires_at": null}, "has_next": false,
-        "rejected_at": null, "rejected_why": null,
+        "rejected_at": null, "rejected_why": null, "owner": null,
     });
     assert_eq!(item, expected);
     let db = database(&server);
     db.execute("UPDATE profiles SET rejected_at = 1, rejected_why = 'invalid_client' WHERE name = 'Other'", [])
         .unwrap();
     db.execute("UPDATE profile_secrets SET expires_at = 1 WHERE profile_id = ?1", [profile]).unwrap();
+    let ann = json!({"name": "ann", "email": "ann@example.com", "role": "admin", "password": "PLANTED long enough"});
+    let ann = admin.post("/api/users", &ann).await.expect(200)["result"]["id"].as_i64().unwrap();
+    db.execute("UPDATE profiles SET created_by = ?1 WHERE name = 'Other'", [ann]).unwrap();
+    let items = admin.get(PROFILES).await.expect(200)["result"]["items"].clone();
+    assert_eq!((&items[0]["owner"], &items[1]["owner"]), (&json!(null), &json!("ann")));
     assert_eq!(found(&admin, PROFILES, &[("state", "rejected")]).await, ["Other"]);
     assert_eq!(found(&admin, PROFILES, &[("state", "expiring")]).await, ["CRM"]);
     assert_eq!(found(&admin, PROFILES, &[("provider", "jira")]).await, ["Other"]);

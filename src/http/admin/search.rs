@@ -96,6 +96,7 @@ fn profile(item: &ProfileItem) -> Value {
         "name": item.name,
         "provider": item.provider,
         "client_id": item.client_id,
+        "owner": item.owner,
         "callback": item.callback,
         "connections": item.connections,
         "customers": item.customers,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits, logged_in, open, settled};
+use super::{assert_both_languages, assert_calm, assert_calm_but_gone, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, practice::Practice, profile_body};
 
 in_both_languages!(
@@ -41,7 +41,9 @@ async fn an_app_is_registered_checked_given_a_second_secret_assigned_and_deleted
     browser.fill("[name=name]", "Mine").await;
     browser.click("main button.main").await;
     browser.titled("Mine").await;
-    settled(&browser).await;
+    open(&browser, &server, "profiles").await;
+    browser.until("document.querySelector('tbody tr:nth-child(2)')?.innerText.includes('ann')").await;
+    open(&browser, &server, "profiles/2").await;
     browser.see(&redirect).await;
 
     browser.click("[data-check]").await;
