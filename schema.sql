@@ -93,6 +93,9 @@ CREATE TABLE profiles (
     rejected_at INTEGER,                 -- since when the provider turns down its client id or secret; NULL: it does not
     rejected_why TEXT,
     rejected_until INTEGER,              -- not asked again before
+    rotation TEXT CONSTRAINT profiles_rotation CHECK (rotation IN ('rotates', 'stays')), -- what refreshes did to refresh tokens; NULL: none was observed
+    rotation_at INTEGER,                 -- when that was first observed
+    refresh_scope TEXT CONSTRAINT profiles_refresh_scope CHECK (refresh_scope IN ('none', 'granted', 'requested')), -- `scope` of a refresh request; NULL: as the provider's definition says
     CONSTRAINT profiles_name UNIQUE (provider, name),
     CONSTRAINT profiles_key UNIQUE (id, provider)
 ) STRICT;
@@ -184,7 +187,6 @@ CREATE TABLE grants (
     refresh_token      INTEGER NOT NULL CONSTRAINT grants_refresh_token CHECK (refresh_token IN (0, 1)), -- whether there is one
     refresh_issued_at  INTEGER,          -- when the refresh token came, or was last used: its idle life counts from here
     refresh_expires_at INTEGER,          -- when it ends, where the provider said so
-    rotates            INTEGER NOT NULL CONSTRAINT grants_rotates CHECK (rotates IN (0, 1)), -- a refresh was seen to change it
     due_at             INTEGER,          -- when to refresh next; NULL: not by itself
     uncertain_at       INTEGER,          -- since when we do not know whether our refresh token is the last one; NULL: we know
     failures           INTEGER NOT NULL, -- refreshes that failed since the last one that did not
@@ -194,7 +196,12 @@ CREATE TABLE grants (
     last_refreshed_at  INTEGER,
     skew_ms            INTEGER,          -- the provider's clock less ours
     handed_out         INTEGER NOT NULL, -- how often
-    handed_out_at      INTEGER
+    handed_out_at      INTEGER,
+    lifetime_ms INTEGER,                 -- of access tokens, as the provider last stated it for this grant, in milliseconds; NULL: never
+    short_lived INTEGER NOT NULL DEFAULT 0, -- successive answers whose access token lives shorter than the least refresh interval
+    refused_since INTEGER,               -- since when 400, 401 or 403 came that names neither client nor grant; NULL: it did not
+    failure TEXT CONSTRAINT grants_failure CHECK (json_valid(failure)), -- the last failure: our reason, the provider's words; NULL: the last refresh worked
+    warnings TEXT CONSTRAINT grants_warnings CHECK (json_valid(warnings)) -- [{"code", "params", "since"}]; NULL: none
 ) STRICT;
 CREATE INDEX grants_by_key ON grants (key_id);
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
@@ -318,7 +325,7 @@ CREATE TABLE events (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     at            INTEGER NOT NULL,
     kind          TEXT    NOT NULL CONSTRAINT events_kind CHECK
-                  (kind IN ('connected', 'needs_reauthorization', 'app_secret_rejected', 'healed', 'disconnected')),
+                  (kind IN ('connected', 'needs_reauthorization', 'app_secret_rejected', 'healed', 'disconnected', 'warning')),
     connection_id INTEGER,
     profile_id    INTEGER,
     detail        TEXT    NOT NULL CONSTRAINT events_detail CHECK (json_valid(detail))

@@ -7,6 +7,7 @@ use super::{
     access::Caller,
     audit, connect, providers, reach,
     revocations::{Revocation, end_grant},
+    warnings,
 };
 use crate::{
     domain::{
@@ -15,10 +16,11 @@ use crate::{
         connection::{Connection, Draft, Filter, Status},
         customer::Key,
         event::EventKind,
-        grant::{Crowd, Grant},
+        grant::Grant,
         profile::Profile,
         user::Scope,
         version::Expected,
+        warning::{Warning, WarningCode},
     },
     store::{self, Read, Tx, stream::LIMITS},
 };
@@ -51,8 +53,8 @@ pub struct Detail {
     pub revocations: Vec<store::revocations::Outcome>,
     /// The device by whose code it is being connected, or was not; `None`: there is none, or it ended well.
     pub device: Option<Standing>,
-    /// Whether its account has as many grants as the provider keeps.
-    pub crowd: Option<Crowd>,
+    /// What should be known of it.
+    pub warnings: Vec<Warning>,
 }
 
 impl App {
@@ -61,11 +63,18 @@ impl App {
         caller.need(Scope::ConnectionsRead).or_else(|_| caller.need(Scope::ConnectionsWrite))?;
         self.db.read(|read| {
             let connection = of_caller(read, caller, None, id)?;
+            let grant = store::grants::find(read, id)?;
+            let stored = grant.as_ref().map(|grant| grant.warnings.clone()).unwrap_or_default();
+            // How many grants an account has changes with other connections.
+            let stays = stored.iter().filter(|warning| warning.code != WarningCode::GrantLimitReached);
+            let mut current: warnings::Current =
+                stays.map(|warning| (warning.code, warnings::params(warning))).collect();
+            current.extend(warnings::of_grant_limit(connect::crowd(read, &connection)?.as_ref()));
             Ok(Detail {
-                crowd: connect::crowd(read, &connection)?,
+                warnings: warnings::since(&stored, current, read.now()),
                 device: store::device_authorizations::standing(read, id)?,
                 connection,
-                grant: store::grants::find(read, id)?,
+                grant,
                 hand_outs: store::hand_outs::of_connection(read, id)?,
                 revocations: store::revocations::of_connection(read, id)?,
             })

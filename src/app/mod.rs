@@ -46,6 +46,7 @@ pub mod sessions;
 pub mod settings;
 pub mod tokens;
 pub mod users;
+pub mod warnings;
 pub mod webhooks;
 pub mod worker;
 

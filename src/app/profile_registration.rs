@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Error, Outage, Result, Secret, Timestamp, Why,
         audit::Deed,
-        profile::{Change, KeptSecret, Profile, Rejected, SecretKind},
+        profile::{Change, KeptSecret, Profile, RefreshScope, Rejected, Rotation, SecretKind},
         user::Scope,
     },
     store::{self, Read, Tx},
@@ -37,6 +37,26 @@ pub struct Registered {
     pub has_token: bool,
     /// The names of the further parameters; `None`: they do not open.
     pub parameters: Option<Vec<String>>,
+    /// What is known of refresh tokens through this profile.
+    pub rotation: RotationFacts,
+    /// What the `scope` parameter of refresh requests holds; `None`: as the provider's definition says.
+    pub refresh_scope: Option<RefreshScope>,
+}
+
+/// Whether refreshing changes the refresh tokens of a profile's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RotationFacts {
+    /// What the provider's definition declares; `None`: nothing.
+    pub declared: Option<bool>,
+    /// What refreshes were seen to do, and since when that is known.
+    pub observed: Option<(Rotation, Timestamp)>,
+}
+
+impl RotationFacts {
+    /// Whether refresh tokens are treated as changing with each refresh.
+    pub fn is_assumed(&self) -> bool {
+        Rotation::is_assumed(self.declared, self.observed.map(|(rotation, _)| rotation))
+    }
 }
 
 /// What is to be changed.
@@ -50,13 +70,15 @@ pub struct Changes {
     pub next: Change<Secret>,
     /// When the provider stops taking that one.
     pub next_expires_at: Change<Timestamp>,
+    /// What the `scope` parameter of refresh requests holds.
+    pub refresh_scope: Change<RefreshScope>,
 }
 
 impl Changes {
     fn is_nothing(&self) -> bool {
         let kept =
             matches!((&self.expires_at, &self.next, &self.next_expires_at), (Change::Keep, Change::Keep, Change::Keep));
-        kept && self.callback.is_none()
+        kept && self.callback.is_none() && matches!(self.refresh_scope, Change::Keep)
     }
 
     /// Facts for the audit trail, none of them secret.
@@ -70,6 +92,11 @@ impl Changes {
         json!({
             "callback": self.callback.map(Callback::as_str), "next_secret": next,
             "expiry": time(&self.expires_at), "next_expiry": time(&self.next_expires_at),
+            "refresh_scope": match self.refresh_scope {
+                Change::Keep => None,
+                Change::Clear => Some("default"),
+                Change::Set(scope) => Some(scope.as_str()),
+            },
         })
     }
 }
@@ -84,8 +111,9 @@ impl App {
     fn registered(&self, id: i64) -> Result<Registered> {
         self.db.read(|read| {
             let profile = store::profiles::get(read, id)?;
-            let takes_token = providers::find(read, &profile.provider)?
-                .is_some_and(|(entry, origin)| entry.provider(origin).takes_token);
+            let entry = providers::find(read, &profile.provider)?;
+            let declared = entry.as_ref().and_then(|(entry, _)| entry.rotates);
+            let takes_token = entry.is_some_and(|(entry, origin)| entry.provider(origin).takes_token);
             let parameters = match store::profiles::open_secret(read, id, SecretKind::Parameters) {
                 Ok(object) => Some(object.as_ref().map(names).unwrap_or_default()),
                 Err(_) => None,
@@ -98,6 +126,8 @@ impl App {
                 takes_token,
                 has_token: store::profiles::secret(read, id, SecretKind::Token)?.is_some(),
                 parameters,
+                rotation: RotationFacts { declared, observed: store::profiles::rotation(read, id)? },
+                refresh_scope: store::profiles::refresh_scope(read, id)?,
                 profile,
             })
         })
@@ -148,6 +178,23 @@ impl App {
         self.hasher.hash(secret).await.map(Some)
     }
 
+    /// Forgets what refreshes through a profile were seen to do to refresh tokens: it is learned anew. For administrators,
+    /// as a refresh token that rotates all the same may be sent twice, which ends its grant (RFC 9700 §4.14.2).
+    pub async fn reset_rotation(&self, caller: &Caller, id: i64) -> Result<Registered> {
+        caller.need(Scope::Admin)?;
+        let caller = caller.clone();
+        self.db
+            .write(move |tx| {
+                store::profiles::get(tx, id)?;
+                reach::all_of_profile(tx, &caller, id)?;
+                let known = store::profiles::rotation(tx, id)?.map(|(rotation, _)| rotation.as_str());
+                store::profiles::reset_rotation(tx, id)?;
+                audit(tx, &caller, Deed::Updated, "profile", id, &json!({"rotation": "reset", "observed": known}))
+            })
+            .await?;
+        self.registered(id)
+    }
+
     /// Puts the next secret in the place of the current one, which is gone by that. Without one it is an error, so that
     /// whoever repeats it hears that it was done.
     pub async fn promote_secret(&self, caller: &Caller, id: i64) -> Result<Registered> {
@@ -195,6 +242,11 @@ fn change(tx: &Tx<'_>, caller: &Caller, id: i64, changes: &Changes, hash: Option
         }
         (Change::Clear, _) => store::profiles::delete_secret(tx, id, SecretKind::Next)?,
         _ => {}
+    }
+    match changes.refresh_scope {
+        Change::Keep => {}
+        Change::Clear => store::profiles::set_refresh_scope(tx, id, None)?,
+        Change::Set(scope) => store::profiles::set_refresh_scope(tx, id, Some(scope))?,
     }
     for (kind, expiry) in [(SecretKind::Current, &changes.expires_at), (SecretKind::Next, &changes.next_expires_at)] {
         let at = match expiry {

@@ -164,7 +164,7 @@ impl App {
     /// A token that is good for a while; where the provider's live shorter than that, one that is good for half as long.
     async fn token_to_use(&self, caller: &Caller, id: i64) -> Result<(Connection, HandedOut)> {
         match self.fresh_token(caller, id, MIN_TTL_MS).await {
-            Err(Error::NoToken { why: NoToken::TooShortLived { lifetime_s }, .. }) => {
+            Err(Error::NoToken { why: NoToken::TooShortLived { lifetime_s, .. }, .. }) => {
                 self.fresh_token(caller, id, lifetime_s.saturating_mul(500)).await
             }
             done => done,

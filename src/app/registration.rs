@@ -9,7 +9,7 @@ use crate::{
     domain::{
         Error, Result, Secret, Timestamp, Why,
         connection::Connection,
-        profile::{Profile, SecretKind},
+        profile::{Profile, RefreshScope, Rotation, SecretKind},
     },
     oauth::{
         catalogue::{ClientAuth, Resolved},
@@ -29,6 +29,10 @@ pub(super) struct Registration {
     pub secrets: Vec<LiveSecret>,
     /// Until when the provider is not asked, because it turned the secrets down.
     pub rejected_until: Option<Timestamp>,
+    /// What refreshes through the profile were seen to do to refresh tokens.
+    pub rotation: Option<Rotation>,
+    /// What the `scope` parameter of refresh requests holds.
+    pub refresh_scope: RefreshScope,
 }
 
 /// A client secret that may be sent.
@@ -58,7 +62,10 @@ impl Registration {
             }
         }
         let rejected_until = store::profiles::rejected_until(read, profile_id)?;
-        Ok(Self { profile, provider, secrets, rejected_until })
+        let rotation = store::profiles::rotation(read, profile_id)?.map(|(rotation, _)| rotation);
+        let own_scope = store::profiles::refresh_scope(read, profile_id)?;
+        let refresh_scope = own_scope.unwrap_or(provider.entry().refresh_scope);
+        Ok(Self { profile, provider, secrets, rejected_until, rotation, refresh_scope })
     }
 
     /// The registration that a connection uses.

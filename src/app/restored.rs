@@ -4,8 +4,6 @@
 //! refresh are as good as ever. The others keep their access token for as long as it lives; then the refresh token is looked
 //! at without using it (RFC 7662) where that can be done, and sent only when there is no other way (`refresh/flight`).
 
-use std::collections::HashSet;
-
 use serde_json::json;
 
 use super::{App, audit, refresh::flight::LAST_MOMENT_MS, registration::Registration};
@@ -30,11 +28,9 @@ impl App {
     /// Looks at the grants of a database that was put back; nothing where none was.
     pub(super) async fn settle_restored(&self) -> Result<()> {
         let Some(restored) = self.db.read(store::installation::restored_at)? else { return Ok(()) };
-        let rotating = self.db.scan(store::grants::rotating_providers).await?;
         let (mut fine, mut uncertain, mut after) = (0_u64, 0_u64, 0);
         loop {
-            let known = rotating.clone();
-            let judged = self.db.scan(move |read| judge(read, restored, &known, after)).await?;
+            let judged = self.db.scan(move |read| judge(read, restored, after)).await?;
             let Some(last) = judged.last() else { break };
             after = match last {
                 Judged::Fine(id) | Judged::Uncertain(id, _) => *id,
@@ -74,15 +70,15 @@ impl App {
     }
 }
 
-fn judge(read: &Read<'_>, restored: Timestamp, rotating: &HashSet<String>, after: i64) -> Result<Vec<Judged>> {
+fn judge(read: &Read<'_>, restored: Timestamp, after: i64) -> Result<Vec<Judged>> {
     let now = read.now();
     let mut judged = Vec::new();
     for grant in store::grants::doubted(read, restored, after, BATCH)? {
         let connection = store::connections::get(read, grant.connection_id)?;
-        // What cannot be put together now may rotate, for all we know.
-        let may_rotate = grant.rotates
-            || rotating.contains(&connection.provider)
-            || Registration::provider_of(read, &connection).map_or(true, |provider| provider.replay() != Replay::Any);
+        let observed = store::profiles::rotation(read, connection.profile_id)?.map(|(rotation, _)| rotation);
+        // A provider whose definition is missing now may rotate.
+        let may_rotate = Registration::provider_of(read, &connection)
+            .map_or(true, |provider| provider.replay(observed) != Replay::Any);
         judged.push(if may_rotate {
             let last_moment = |end: Timestamp| end.plus_ms(-LAST_MOMENT_MS).max(now);
             let due_at = grant.due_at.map(|due| grant.expires_at.map_or(due, last_moment));

@@ -12,6 +12,7 @@ use crate::{
         connection::{Connection, Status},
         grant::{Blame, Grant, NoToken, Tokens},
         user::Scope,
+        warning::Warning,
     },
     store::{self, Read},
 };
@@ -38,6 +39,8 @@ pub struct HandedOut {
     pub scope: Option<String>,
     /// What was kept of the provider's answer and callback (`instance_url`).
     pub extra: Map<String, Value>,
+    /// What the caller should know about it.
+    pub warnings: Vec<Warning>,
     /// Which of the connection's tokens it is.
     pub(super) version: i64,
     /// When it came.
@@ -100,12 +103,31 @@ impl App {
 
 /// Why there is no token to give, once nothing more can be done about it.
 fn no_token(found: &Found, min_ttl_ms: i64) -> NoToken {
-    refusal(found, min_ttl_ms).unwrap_or_else(|| {
-        // Not before the next attempt; a minute is long enough to be told nothing.
-        let due = found.grant.as_ref().and_then(|(grant, _)| grant.due_at).unwrap_or(found.now);
-        let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
-        NoToken::ProviderUnavailable { retry_after: Duration::from_millis(wait.unsigned_abs()) }
-    })
+    if let Some(why) = refusal(found, min_ttl_ms) {
+        return why;
+    }
+    let Some((grant, _)) = &found.grant else { return NoToken::NotConnected };
+    let next = grant.caller_refresh_at(found.now);
+    if grant.blame.is_none() && next > found.now {
+        // The provider has just given a token: it is not out.
+        let retry_after = Duration::from_millis((next.0 - found.now.0).unsigned_abs());
+        let lifetime_s = grant.lifetime_ms().unwrap_or_default() / 1000;
+        return NoToken::TooShortLived { lifetime_s, retry_after };
+    }
+    // Not before the next attempt; a minute is long enough to be told nothing.
+    let due = grant.due_at.unwrap_or(found.now).min(next.max(found.now));
+    let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
+    NoToken::ProviderUnavailable {
+        retry_after: Duration::from_millis(wait.unsigned_abs()),
+        refused: grant.failure.as_deref().is_some_and(is_answer_about_connection),
+    }
+}
+
+/// Whether the last failure was an answer that refused, and not an outage: a status below 500 that is not a limit.
+fn is_answer_about_connection(failure: &str) -> bool {
+    let facts: Value = serde_json::from_str(failure).unwrap_or_default();
+    let reason = facts["reason"].as_str().unwrap_or_default();
+    ["provider_error", "http_error"].contains(&reason) && facts["http_status"].as_u64().is_some_and(|it| it < 500)
 }
 
 fn find(read: &Read<'_>, caller: &Caller, id: i64) -> Result<Found> {
@@ -129,6 +151,7 @@ fn hand_out(found: &Found, min_ttl_ms: i64) -> Result<Option<HandedOut>> {
         expires_in_s: grant.expires_at.map(|end| (end.0 - found.now.0).max(0) / 1000),
         scope: grant.scope.clone(),
         extra,
+        warnings: grant.warnings.clone(),
         version: grant.version,
         issued_at: grant.issued_at,
     }))
@@ -148,7 +171,7 @@ fn refusal(found: &Found, min_ttl_ms: i64) -> Option<NoToken> {
     // so long has less left once it is here.
     match grant.lifetime_ms() {
         Some(life) if life <= min_ttl_ms && grant.is_good_for(life / 2, found.now) => {
-            Some(NoToken::TooShortLived { lifetime_s: life / 1000 })
+            Some(NoToken::TooShortLived { lifetime_s: life / 1000, retry_after: Duration::ZERO })
         }
         _ => None,
     }

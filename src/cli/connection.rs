@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{Context, Failed, client::Client};
+use crate::{domain::warning::WarningCode, http::warnings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Connect {
@@ -184,8 +185,11 @@ fn why_ended(device: &Value) -> String {
 }
 
 fn print_warnings(answer: &Value) {
-    for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        eprint_line(&format!("Note: {warning}"));
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let code = warning["code"].as_str().unwrap_or_default();
+        let sentence = WarningCode::parse(code)
+            .map_or_else(|| code.to_owned(), |code| warnings::sentence_of(code, &warning["params"], false));
+        eprint_line(&format!("Warning: {sentence}"));
     }
 }
 

@@ -16,12 +16,20 @@ pub enum EventKind {
     Healed,
     /// A grant was ended by us.
     Disconnected,
+    /// A connection works, and something about it should be known: see [`super::warning::WarningCode`].
+    Warning,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::Connected, Self::NeedsReauthorization, Self::AppSecretRejected, Self::Healed, Self::Disconnected];
+    pub const ALL: [Self; 6] = [
+        Self::Connected,
+        Self::NeedsReauthorization,
+        Self::AppSecretRejected,
+        Self::Healed,
+        Self::Disconnected,
+        Self::Warning,
+    ];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +39,7 @@ impl EventKind {
             Self::AppSecretRejected => "app_secret_rejected",
             Self::Healed => "healed",
             Self::Disconnected => "disconnected",
+            Self::Warning => "warning",
         }
     }
 

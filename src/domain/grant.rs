@@ -1,6 +1,6 @@
 //! A grant: what a provider gave us for one account (RFC 6749 §1.3), and how it fares.
 
-use super::{Secret, Timestamp};
+use super::{Secret, Timestamp, warning::Warning};
 
 /// How a grant came to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +102,6 @@ pub struct Grant {
     pub refresh_issued_at: Option<Timestamp>,
     /// When the refresh token ends, where the provider said so.
     pub refresh_expires_at: Option<Timestamp>,
-    /// Whether a refresh was seen to change the refresh token.
-    pub rotates: bool,
     /// When it is to be refreshed next; `None`: not by itself.
     pub due_at: Option<Timestamp>,
     /// Since when we do not know whether our refresh token is the last one; `None`: we know.
@@ -124,10 +122,25 @@ pub struct Grant {
     pub handed_out: u64,
     /// When last.
     pub handed_out_at: Option<Timestamp>,
+    /// The lifetime of access tokens in milliseconds, as the provider last stated it for this grant; `None`: never.
+    pub stated_lifetime_ms: Option<i64>,
+    /// Successive answers whose access token lives shorter than [`MIN_REFRESH_INTERVAL_MS`].
+    pub short_lived: u32,
+    /// Since when the provider answers 400, 401 or 403 and names neither the client nor the grant.
+    pub refused_since: Option<Timestamp>,
+    /// Facts about the last failure, a JSON object as text; `None`: the last refresh worked.
+    pub failure: Option<String>,
+    /// What should be known although the token is served.
+    pub warnings: Vec<Warning>,
 }
 
 /// A clock that is set back by more than this makes everything that came "later" untrustworthy.
 const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+
+/// No grant is refreshed twice within this time unless a caller or an administrator asks: 30 seconds.
+pub const MIN_REFRESH_INTERVAL_MS: i64 = 30 * 1000;
+/// All callers of a grant together cause at most one refresh in this time: 60 seconds.
+pub const MIN_CALLER_INTERVAL_MS: i64 = 60 * 1000;
 
 impl Grant {
     /// Whether the access token is good for at least `min_ttl_ms` more. One that came in the future came before somebody
@@ -142,13 +155,18 @@ impl Grant {
         self.refreshable || self.grant_type == GrantType::ClientCredentials
     }
 
-    /// How long its access tokens live, in milliseconds; `None`: nobody said, or it was brought along with a token that was
-    /// of any age.
+    /// The lifetime of its access tokens in milliseconds; `None`: unknown, as for an imported token of unknown age.
     pub fn lifetime_ms(&self) -> Option<i64> {
         if self.grant_type == GrantType::Imported && self.last_refreshed_at.is_none() {
             return None;
         }
         self.expires_at.map(|end| end.0 - self.issued_at.0)
+    }
+
+    /// When a caller's request may cause a refresh; a time that is over: now. An attempt that lies in the future was made
+    /// before the clock was set back, and does not count.
+    pub fn caller_refresh_at(&self, now: Timestamp) -> Timestamp {
+        self.last_attempt_at.filter(|last| *last <= now).map_or(now, |last| last.plus_ms(MIN_CALLER_INTERVAL_MS))
     }
 }
 
@@ -173,15 +191,19 @@ pub enum NoToken {
     NeedsReauthorization,
     /// The provider turns down the profile's client id or secret.
     AppSecretRejected,
-    /// The provider, or the way to it, is out.
+    /// The last refresh failed, and not because of the client or the grant.
     ProviderUnavailable {
         /// When it makes sense to come back.
         retry_after: std::time::Duration,
+        /// Whether the provider answered and refused this connection; otherwise it, or the network to it, is out.
+        refused: bool,
     },
-    /// The provider's tokens never live as long as the caller needs one.
+    /// The provider's tokens do not live as long as the caller needs one.
     TooShortLived {
         /// How long they live, in seconds.
         lifetime_s: i64,
+        /// When a caller's request may cause the next refresh; zero: it would not help.
+        retry_after: std::time::Duration,
     },
 }
 

@@ -27,6 +27,7 @@ pub mod setting;
 pub mod user;
 pub mod value;
 pub mod version;
+pub mod warning;
 pub mod webhook;
 
 pub use error::{Beyond, Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};

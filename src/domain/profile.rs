@@ -125,6 +125,71 @@ pub struct Rejected {
     pub until: Option<Timestamp>,
 }
 
+/// What refreshes through a profile do to refresh tokens, as observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// An answer brought another refresh token (RFC 6749 §6).
+    Rotates,
+    /// An answer brought none, or the same one.
+    Stays,
+}
+
+impl Rotation {
+    /// The word in the database and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotates => "rotates",
+            Self::Stays => "stays",
+        }
+    }
+
+    /// Whether refresh tokens are treated as changing with each refresh. A rotation that was observed counts for more than
+    /// a definition that declares none; where nothing is known, a refresh token may be good for one request (RFC 9700
+    /// §4.14.2).
+    pub fn is_assumed(declared: Option<bool>, observed: Option<Self>) -> bool {
+        match (declared, observed) {
+            (Some(true), _) | (_, Some(Self::Rotates)) | (None, None) => true,
+            (Some(false), _) | (None, Some(Self::Stays)) => false,
+        }
+    }
+
+    /// The observation of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Rotates, Self::Stays].into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+/// What the `scope` parameter of a refresh request holds (RFC 6749 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefreshScope {
+    /// The parameter is left out.
+    #[default]
+    None,
+    /// The scopes that the provider granted.
+    Granted,
+    /// Those that were requested, as far as they were granted.
+    Requested,
+}
+
+impl RefreshScope {
+    /// All values.
+    pub const ALL: [Self; 3] = [Self::None, Self::Granted, Self::Requested];
+
+    /// The word in the database and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Granted => "granted",
+            Self::Requested => "requested",
+        }
+    }
+
+    /// The value of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
 /// What kind of value a row of `profile_secrets` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {

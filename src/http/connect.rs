@@ -17,13 +17,14 @@ use super::{
     caller::{Needs, origin},
     problem::Failure,
     routes::Routes,
+    warnings,
 };
 use crate::{
     app::{
         App,
         connect::{Back, Callback, Landing, Loss, Outcome},
     },
-    domain::{Error, Secret, grant::Crowd},
+    domain::{Error, Secret},
 };
 
 /// The longest query of a callback that is read, in bytes.
@@ -184,7 +185,7 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
 fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
     let (status, heading, lines) = match &landing.outcome {
         Outcome::Unknown => return gone(japanese),
-        Outcome::Connected { name, provider, account, owner, crowd, .. } => {
+        Outcome::Connected { name, provider, account, owner, warnings: found, .. } => {
             let account = account.clone().unwrap_or_else(|| name.clone());
             let of = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
             let (heading, line) = if japanese {
@@ -196,20 +197,8 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
                 let line = format!("{account} at {provider} is connected to \"{name}\"{of}. You can close this page.");
                 ("Connected", line)
             };
-            let warning = crowd.as_ref().map(|Crowd { account, count, most }| {
-                if japanese {
-                    format!(
-                        "このアプリでは {account} の接続が {count} 件あります。プロバイダーが保持する許可は 1 アカウントにつき \
-                         {most} 件までで、次の接続で最も古いものが失効します。"
-                    )
-                } else {
-                    format!(
-                        "{account} now has {count} connections through this app, and the provider keeps {most} for an \
-                         account: each further one ends the oldest."
-                    )
-                }
-            });
-            (StatusCode::OK, heading, std::iter::once(line).chain(warning).collect())
+            let warnings = found.iter().map(|warning| warnings::sentence(warning, japanese));
+            (StatusCode::OK, heading, std::iter::once(line).chain(warnings).collect())
         }
         Outcome::Refused { error, description, redirect_uri } => {
             let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));

@@ -20,6 +20,7 @@ pub mod thingworx;
 pub mod time;
 pub mod tls;
 pub mod token_endpoint;
+pub mod warnings;
 pub mod workato;
 pub mod xml;
 

@@ -159,10 +159,15 @@ impl Failure {
             Kind::Domain(
                 Error::TooMany { retry_after }
                 | Error::Unavailable { retry_after, .. }
-                | Error::NoToken { why: NoToken::ProviderUnavailable { retry_after }, .. },
+                | Error::NoToken { why: NoToken::ProviderUnavailable { retry_after, .. }, .. },
             ) => {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            Kind::Domain(Error::NoToken { why: NoToken::TooShortLived { retry_after, .. }, .. })
+                if !retry_after.is_zero() =>
+            {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             }
             // A dress that knows which credentials are taken has said so.
             Kind::Domain(Error::Unauthenticated(rejection))
@@ -361,12 +366,19 @@ fn error_sentence(error: &Error) -> String {
             NoToken::AppSecretRejected => {
                 "The provider turns down the client id or secret of this connection's profile".to_owned()
             }
-            NoToken::ProviderUnavailable { .. } => {
-                "The provider is out, and the token that is there is not good for long enough: try again".to_owned()
+            NoToken::ProviderUnavailable { refused: false, .. } => {
+                "The provider is unavailable, and the stored token is not valid for long enough. Try again later.".to_owned()
             }
-            NoToken::TooShortLived { lifetime_s } => {
-                format!("This provider's tokens live {lifetime_s} seconds: ask for a smaller min_ttl")
+            NoToken::ProviderUnavailable { refused: true, .. } => {
+                "The provider answered, and refused to refresh this connection. The connection shows its answer.".to_owned()
             }
+            NoToken::TooShortLived { lifetime_s, retry_after } if retry_after.is_zero() => {
+                format!("Tokens of this provider live {lifetime_s} seconds. Request a smaller min_ttl.")
+            }
+            NoToken::TooShortLived { lifetime_s, retry_after } => format!(
+                "Tokens of this provider live {lifetime_s} seconds, and the next refresh is possible in {} seconds.",
+                retry_after.as_secs().max(1)
+            ),
         },
         Error::NotPassed(why) => not_passed(why),
         Error::Internal(_) => "Server error".to_owned(),

@@ -10,7 +10,7 @@ use super::{
     catalogue::Resolved,
     fields,
     request::{Method, Request},
-    wire::{Client, Refusal, Sent},
+    wire::{Client, Reason, Refusal, Sent},
 };
 use crate::domain::{Secret, Timestamp};
 
@@ -50,7 +50,7 @@ impl Engine {
     /// there. `None`: this provider does not tell.
     ///
     /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be
-    /// good for everything else. `http_401` as `error` says that the provider did not take the token.
+    /// good for everything else. Status 401 says that the provider did not accept the token.
     pub async fn user_info(
         &self,
         provider: &Resolved,
@@ -65,14 +65,15 @@ impl Engine {
         let sent = self.send(&request, deadline, Timestamp::default).await;
         let Sent::Answered(raw) = &sent else { return Err(Refusal::of_sent(&sent)) };
         let body = fields::parse_json(raw.body.expose());
-        let refused = |error: &str| Refusal { error: error.to_owned(), unclear: false, ..Refusal::of_sent(&sent) };
+        let refused = |reason| Refusal { reason, unclear: false, ..Refusal::of_sent(&sent) };
         match body {
-            _ if !(200..300).contains(&raw.status) => Err(refused(&format!("http_{}", raw.status))),
-            None => Err(refused("not_json")),
-            Some(body) if !provider.succeeded(&body) => Err(refused(
-                &body.pointer("/error").and_then(Value::as_str).and_then(fields::word).unwrap_or("refused".to_owned()),
-            )),
-            Some(body) => provider.account(&body).map(Some).ok_or_else(|| refused("no_account")),
+            _ if !(200..300).contains(&raw.status) => Err(refused(Reason::HttpError)),
+            None => Err(refused(Reason::UnreadableBody)),
+            Some(body) if !provider.succeeded(&body) => {
+                let provider_error = body.pointer("/error").and_then(Value::as_str).and_then(fields::word);
+                Err(Refusal { provider_error, ..refused(Reason::ProviderError) })
+            }
+            Some(body) => provider.account(&body).map(Some).ok_or_else(|| refused(Reason::NoAccount)),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     fields,
     request::{Method, Request},
     token::mask,
-    wire::{Answer, Client, RawAnswer, Refusal, Sent, TokenSet},
+    wire::{Answer, Client, RawAnswer, Reason, Refusal, Sent, TokenSet},
 };
 use crate::domain::{Secret, Timestamp, grant::Blame};
 
@@ -51,7 +51,7 @@ impl DevicePoll {
     pub fn of(answer: Answer) -> Self {
         match answer {
             Answer::Tokens(tokens) => Self::Done(tokens),
-            Answer::Refused(refusal) => match refusal.error.as_str() {
+            Answer::Refused(refusal) => match refusal.word().as_str() {
                 "authorization_pending" => Self::Pending,
                 "slow_down" | "rate_limited" => Self::SlowDown,
                 "server_error" | "temporarily_unavailable" | "http_503" => Self::Again(refusal),
@@ -81,7 +81,7 @@ impl Engine {
         now: impl Fn() -> Timestamp,
     ) -> Result<DeviceAuthorization, Refusal> {
         let entry = provider.entry();
-        let Some(url) = &entry.device_url else { return Err(Refusal::new(Blame::Provider, "unsupported")) };
+        let Some(url) = &entry.device_url else { return Err(Refusal::new(Blame::Provider, Reason::Unsupported)) };
         let mut request = Request::new(Method::Post, url, entry.request_format);
         // RFC 8628 §3.1 wants it where the client does not authenticate; elsewhere it does no harm.
         request.field("client_id", &client.id);
@@ -92,22 +92,25 @@ impl Engine {
         request.authenticate(client, entry.client_auth);
         let mut sent = self.send(&request, deadline, now).await;
         let Sent::Answered(raw) = &mut sent else { return Err(Refusal::of_sent(&sent)) };
-        if let Some(found) = (200..300).contains(&raw.status).then(|| authorization(raw)).flatten() {
-            return Ok(found);
-        }
+        let granted = (200..300).contains(&raw.status).then(|| authorization(raw));
+        let missing = match granted {
+            Some(Ok(found)) => return Ok(found),
+            Some(Err(reason)) => reason,
+            None => Reason::NoDeviceCode,
+        };
         let secrets: Vec<&Secret> =
             client.secret.iter().chain(request.authorization.as_ref().map(|(_, value)| value)).collect();
         mask(raw, &secrets);
         match provider.read(raw) {
-            Answer::Refused(refusal) => Err(refusal),
-            Answer::Tokens(_) => Err(Refusal::new(Blame::Provider, "no_device_code")),
+            Answer::Refused(refusal) if refusal.reason != Reason::NoAccessToken => Err(refusal),
+            Answer::Refused(_) | Answer::Tokens(_) => Err(Refusal::new(Blame::Provider, missing).of(raw)),
         }
     }
 }
 
-/// The codes in an answer. `None`: one is missing, or the address is none that a person should be sent to.
-fn authorization(raw: &RawAnswer) -> Option<DeviceAuthorization> {
-    let body = fields::parse(raw.body.expose())?;
+/// The codes in an answer, or what is wrong with it: a code is missing, or the address is not an https URL.
+fn authorization(raw: &RawAnswer) -> Result<DeviceAuthorization, Reason> {
+    let body = fields::parse(raw.body.expose()).ok_or(Reason::UnreadableBody)?;
     let address = |field: &str| {
         let text = body.get(field)?.as_str()?;
         check_url(text).ok().map(|_| text.to_owned())
@@ -116,14 +119,19 @@ fn authorization(raw: &RawAnswer) -> Option<DeviceAuthorization> {
         body.get(field).and_then(fields::number).filter(|number| *number > 0.0).unwrap_or(usual).min(most)
     };
     let line = |text: &&str| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
-    Some(DeviceAuthorization {
-        device_code: fields::token(body.get("device_code").filter(|code| code.as_str() != Some(""))?)?,
-        user_code: body.get("user_code").and_then(Value::as_str).filter(line)?.to_owned(),
+    let device_code = body.get("device_code").filter(|code| code.as_str() != Some("")).and_then(fields::token);
+    let user_code = body.get("user_code").and_then(Value::as_str).filter(line);
+    Ok(DeviceAuthorization {
+        device_code: device_code.ok_or(Reason::NoDeviceCode)?,
+        user_code: user_code.ok_or(Reason::NoDeviceCode)?.to_owned(),
         // Written before the RFC, some still say `url`.
-        verification_uri: address("verification_uri").or_else(|| address("verification_url"))?,
+        verification_uri: address("verification_uri")
+            .or_else(|| address("verification_url"))
+            .ok_or(Reason::VerificationUri)?,
         verification_uri_complete: address("verification_uri_complete")
             .or_else(|| address("verification_url_complete")),
         expires_at: raw.received_at.plus_ms(fields::whole(number("expires_in", LIFE) * 1000.0)),
-        interval_s: u32::try_from(fields::whole(number("interval", INTERVAL).ceil())).ok()?,
+        // At most 60, at least 1: the conversion cannot fail.
+        interval_s: u32::try_from(fields::whole(number("interval", INTERVAL).ceil())).unwrap_or(5),
     })
 }

@@ -82,7 +82,7 @@ impl Engine {
         let sent = self.send(&request, deadline, Timestamp::default).await;
         let Sent::Answered(raw) = &sent else {
             let refusal = Refusal::of_sent(&sent);
-            return Err(refusal.description.unwrap_or(refusal.error));
+            return Err(refusal.description.clone().unwrap_or_else(|| refusal.word()));
         };
         if raw.status != 200 {
             return Err(format!("{address} answers with status {}", raw.status));

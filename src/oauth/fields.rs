@@ -58,19 +58,14 @@ pub(super) fn token(value: &Value) -> Option<Secret> {
     (text.len() <= MOST_TOKEN && !text.chars().any(char::is_control)).then(|| Secret::new(text))
 }
 
-/// The type as written, but `Bearer`, whose case nobody agrees on (RFC 6750 §2.1), in one way. What is no token type
-/// counts as not said.
-pub(super) fn token_type(value: &Value) -> String {
-    match value.as_str() {
-        Some(text)
-            if !text.eq_ignore_ascii_case("bearer")
-                && (1..=64).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) =>
-        {
-            text.to_owned()
-        }
-        _ => "Bearer".to_owned(),
+/// The token type as written, but `Bearer`, whose case varies (RFC 6750 §2.1), in one way. `None`: it has not the form of
+/// a token type.
+pub(super) fn token_type(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| (1..=64).contains(&text.len()))?;
+    if text.eq_ignore_ascii_case("bearer") {
+        return Some("Bearer".to_owned());
     }
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)).then(|| text.to_owned())
 }
 
 pub(super) fn scope(value: &Value) -> Option<String> {
@@ -82,14 +77,14 @@ pub(super) fn scope(value: &Value) -> Option<String> {
     (!text.is_empty() && text.len() <= MOST_SCOPE && !text.chars().any(char::is_control)).then_some(text)
 }
 
-/// A number, or a text that is one.
+/// A finite number, or a text that is one.
 pub(super) fn number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    (!number.is_nan()).then_some(number)
+    number.is_finite().then_some(number)
 }
 
 /// Without the fraction; what is too large is the largest.

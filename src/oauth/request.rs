@@ -163,9 +163,12 @@ impl Resolved {
                     request.secret_field("code_verifier", verifier.clone());
                 }
             }
-            Ask::Refresh { refresh_token } => {
+            Ask::Refresh { refresh_token, scopes } => {
                 request.field("grant_type", "refresh_token");
                 request.secret_field("refresh_token", refresh_token.clone());
+                if !scopes.is_empty() {
+                    request.field("scope", scopes.join(&entry.scope_separator));
+                }
             }
             Ask::ClientCredentials { scopes } => {
                 request.field("grant_type", "client_credentials");
@@ -191,7 +194,7 @@ impl Ask {
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::AuthorizationCode { code, verifier, .. } => std::iter::once(code).chain(verifier).collect(),
-            Self::Refresh { refresh_token } => vec![refresh_token],
+            Self::Refresh { refresh_token, .. } => vec![refresh_token],
             Self::ClientCredentials { .. } => Vec::new(),
             Self::DeviceCode { device_code } => vec![device_code],
         }
@@ -258,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_client_shows_itself_as_the_entry_says() {
-        let refresh = Ask::Refresh { refresh_token: Secret::new("r&=") };
+        let refresh = Ask::Refresh { refresh_token: Secret::new("r&="), scopes: Vec::new() };
         let basic = provider(r#","client_auth":"client_secret_basic""#).token_request(&client(Some("s")), &refresh);
         let (name, value) = basic.authorization.as_ref().expect("a header");
         // base64("the%20id:s")
@@ -300,7 +303,8 @@ mod tests {
             body(&request),
             r#"{"grant_type":"authorization_code","code":"c","redirect_uri":"https://me.example/cb","code_verifier":"v","client_id":"the id","p":"1"}"#
         );
-        let request = provider.token_request(&client, &Ask::Refresh { refresh_token: Secret::new("\"") });
+        let request =
+            provider.token_request(&client, &Ask::Refresh { refresh_token: Secret::new("\""), scopes: Vec::new() });
         assert_eq!(request.url, "https://a.example/r");
         assert_eq!(
             body(&request),

@@ -118,7 +118,7 @@ impl RevocationRequest {
     /// What came of sending it. RFC 7009 §2.2: a token that was no good before is revoked.
     pub fn outcome(&self, sent: &Sent) -> RevocationOutcome {
         let Sent::Answered(raw) = sent else {
-            return RevocationOutcome::Again { error: Refusal::of_sent(sent).error, retry_after: None };
+            return RevocationOutcome::Again { error: Refusal::of_sent(sent).word(), retry_after: None };
         };
         let again = |error| RevocationOutcome::Again { error, retry_after: raw.retry_after };
         let by_status = format!("http_{}", raw.status);

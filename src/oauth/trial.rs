@@ -17,7 +17,7 @@ use super::{
     innermost,
     mask::{MASK, Mask, cut},
     pkce::{self, Verifier},
-    wire::{Answer, Ask, Client, RawAnswer, Refusal, Sent},
+    wire::{Answer, Ask, Client, RawAnswer, Reason, Refusal, Sent},
 };
 use crate::domain::{Result, Secret, Timestamp, grant::Blame};
 
@@ -346,20 +346,30 @@ fn told(provider: &Resolved, sent: &Sent) -> (Told, String, Option<String>) {
             let why = refusal.description.as_deref().and_then(|why| why.strip_prefix(CERTIFICATE));
             return match why {
                 Some(why) => (Told::Certificate, "certificate".to_owned(), Some(why.to_owned())),
-                None => (Told::Unreachable, refusal.error, refusal.description),
+                None => (Told::Unreachable, refusal.word(), refusal.description),
             };
         }
     };
     match provider.read(raw) {
         Answer::Tokens(_) => (Told::Tokens, "tokens".to_owned(), None),
-        Answer::Refused(refusal) => (meaning(provider, raw, &refusal), refusal.error, refusal.description),
+        Answer::Refused(refusal) => (meaning(provider, raw, &refusal), refusal.word(), refusal.description),
     }
 }
 
 fn meaning(provider: &Resolved, raw: &RawAnswer, refusal: &Refusal) -> Told {
-    let own = provider.entry().errors.get(&refusal.error);
-    let no_code = refusal.error == "invalid_grant" || own == Some(&Meaning::Grant);
-    if refusal.blame == Blame::App {
+    let word = refusal.word();
+    let own = provider.entry().errors.get(&word);
+    let no_code = word == "invalid_grant" || own == Some(&Meaning::Grant);
+    // Without a grant in the request, a status that is for clients (RFC 6749 §5.2) is about the client.
+    let named = refusal.provider_error.as_deref();
+    let of_client = match named {
+        None => raw.status == 401,
+        Some(code) => {
+            code == "unauthorized_client"
+                || raw.status == 401 && (code == "access_denied" || code.eq_ignore_ascii_case("unauthorized"))
+        }
+    };
+    if refusal.blame == Blame::App || (refusal.ambiguous && of_client) {
         return Told::NoSuchClient;
     }
     if about_redirect(refusal, no_code) {
@@ -369,14 +379,14 @@ fn meaning(provider: &Resolved, raw: &RawAnswer, refusal: &Refusal) -> Told {
         return Told::NoSuchCode;
     }
     // No word of the provider's was found: it is the status that speaks.
-    let wordless = refusal.error == format!("http_{}", raw.status);
+    let wordless = refusal.reason == Reason::HttpError;
     match raw.status {
         300..400 => Told::Elsewhere,
         429 | 500.. => Told::Broken,
         404 | 405 | 410 if wordless => Told::NotAnEndpoint,
         400..500 if wordless && !raw.body.expose().trim_start().starts_with(['{', '[']) => Told::Broken,
-        _ if refusal.error == "not_json" => Told::Broken,
-        _ if refusal.error == "unsupported_grant_type" => Told::NoCodes,
+        _ if refusal.reason == Reason::UnreadableBody => Told::Broken,
+        _ if word == "unsupported_grant_type" => Told::NoCodes,
         _ => Told::Other,
     }
 }
@@ -384,7 +394,7 @@ fn meaning(provider: &Resolved, raw: &RawAnswer, refusal: &Refusal) -> Told {
 /// Whether a refusal is for the redirect URI. The usual sentence for `invalid_grant` (RFC 6749 §5.2) lists it among all
 /// that may be wrong with a code; that is no word about ours.
 fn about_redirect(refusal: &Refusal, no_code: bool) -> bool {
-    let error = refusal.error.to_lowercase();
+    let error = refusal.word().to_lowercase();
     if error.contains("redirect_uri") || error.contains("redirect-uri") {
         return true;
     }

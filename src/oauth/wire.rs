@@ -23,6 +23,8 @@ pub enum Ask {
     Refresh {
         /// The refresh token.
         refresh_token: Secret,
+        /// The scopes to ask for; empty: the parameter is left out.
+        scopes: Vec<String>,
     },
     /// RFC 6749 §4.4.2.
     ClientCredentials {
@@ -89,10 +91,10 @@ pub struct TokenSet {
     pub access: Secret,
     /// The refresh token; `None`: the answer has none.
     pub refresh: Option<Secret>,
-    /// `Bearer` where the answer does not say.
+    /// How the access token is sent: an authentication scheme, `Bearer` where the answer names none.
     pub token_type: String,
-    /// When the access token ends, by our clock; `None`: nobody says, or never.
-    pub expires_at: Option<Timestamp>,
+    /// What the answer says about the lifetime of the access token.
+    pub lifetime: StatedLifetime,
     /// When the refresh token ends, where the answer says so.
     pub refresh_expires_at: Option<Timestamp>,
     /// What was granted, as written.
@@ -101,15 +103,118 @@ pub struct TokenSet {
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What an answer says about the lifetime of its access token (RFC 6749 §5.1, `expires_in`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatedLifetime {
+    /// Nothing.
+    Absent,
+    /// Nothing that can be true: zero or less, not a finite number, or an instant that is over. The value as it was sent,
+    /// at most 64 characters.
+    Invalid(String),
+    /// The access token expires then, by our clock: after the answer came, and within ten years.
+    Until(Timestamp),
+}
+
+/// Why there are no tokens: our own conclusion, from a closed list. What the provider said stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The provider answered with an error code (RFC 6749 §5.2).
+    ProviderError,
+    /// The provider answered with an error status and no readable code.
+    HttpError,
+    /// Too many requests (status 429).
+    RateLimited,
+    /// A redirect, which no token request follows (RFC 9700 §4.12).
+    Redirect,
+    /// The status says success, and the body is neither JSON nor a form.
+    UnreadableBody,
+    /// The body is readable and holds no access token.
+    NoAccessToken,
+    /// The body holds a token that cannot be sent in a header field.
+    MalformedToken,
+    /// The body holds no device code (RFC 8628 §3.2).
+    NoDeviceCode,
+    /// The address that a person has to open is not an https URL.
+    VerificationUri,
+    /// The body is in a content coding that is not supported (RFC 9110 §8.4).
+    UnsupportedCoding,
+    /// The content coding of the body is broken.
+    Undecodable,
+    /// More header fields than are read.
+    TooManyHeaders,
+    /// The answer is larger than what is read.
+    TooLarge,
+    /// No connection: name, route or TLS.
+    Unreachable,
+    /// No whole answer in time.
+    Timeout,
+    /// The connection ended before the answer did.
+    CutOff,
+    /// The provider has no such endpoint.
+    Unsupported,
+    /// The body does not tell the account (OpenID Connect Core §5.3.2).
+    NoAccount,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProviderError => "provider_error",
+            Self::HttpError => "http_error",
+            Self::RateLimited => "rate_limited",
+            Self::Redirect => "redirect",
+            Self::UnreadableBody => "unreadable_body",
+            Self::NoAccessToken => "no_access_token",
+            Self::MalformedToken => "malformed_token",
+            Self::NoDeviceCode => "no_device_code",
+            Self::VerificationUri => "verification_uri",
+            Self::UnsupportedCoding => "unsupported_coding",
+            Self::Undecodable => "undecodable",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::TooLarge => "too_large",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::CutOff => "cut_off",
+            Self::Unsupported => "unsupported",
+            Self::NoAccount => "no_account",
+        }
+    }
+}
+
+/// What an answer, or its absence, tells about the endpoint itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointHealth {
+    /// It works: the answer is readable, whatever it says.
+    Works,
+    /// It does not: no answer, an unreadable one, or status 5xx.
+    Fails,
+    /// It limits requests, which tells neither.
+    Limits,
+}
+
 /// Why there are no tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Who is to blame.
     pub blame: Blame,
-    /// A word: the provider's `error` code where it has one of the usual form, else ours (`http_500`, `not_json`, `timeout`).
-    pub error: String,
-    /// The provider's own description, shortened and without control characters; it never holds what we sent.
+    /// Our conclusion.
+    pub reason: Reason,
+    /// The provider's `error` code, if it has the usual form: at most 64 letters, digits, `_`, `-`, `.`.
+    pub provider_error: Option<String>,
+    /// The provider's own description: one line, at most 300 characters, secrets redacted. Where there is no answer, what
+    /// went wrong on the way.
     pub description: Option<String>,
+    /// The status; `None`: there was no whole answer.
+    pub status: Option<u16>,
+    /// `Content-Type`, at most 100 characters.
+    pub media_type: Option<String>,
+    /// The beginning of a body that could not be read: one line, at most 200 characters, without anything that may be a
+    /// token.
+    pub excerpt: Option<String>,
+    /// Whether the status is 400, 401 or 403 and nothing in the answer tells whether the client or the grant is meant
+    /// (`unauthorized_client` and `access_denied` do not either).
+    pub ambiguous: bool,
     /// When the provider wants to be asked again.
     pub retry_after: Option<Duration>,
     /// Whether the provider may have done what was asked, and for a refresh changed the token, all the same.

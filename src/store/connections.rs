@@ -100,6 +100,15 @@ pub fn find_made_from(read: &Read<'_>, parent_id: i64, external_id: &str) -> Res
     Ok(read.conn.prepare_cached(sql)?.query_row(params![parent_id, external_id], |row| row.get(0)).optional()?)
 }
 
+/// Up to `limit` other connections of a profile that are authorized and have values for variables of their own, by id.
+pub fn with_input(read: &Read<'_>, profile_id: i64, other_than: i64, limit: usize) -> Result<Vec<i64>> {
+    let sql = "SELECT id FROM connections
+               WHERE profile_id = ?1 AND id <> ?2 AND status = 'success' AND input_sealed IS NOT NULL LIMIT ?3";
+    let mut statement = read.conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![profile_id, other_than, limit], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 fn missing(id: i64) -> Error {
     Error::not_found(Noun::Connection, id)
 }

@@ -1,27 +1,29 @@
 //! Grants: what providers gave us. The secrets of one are sealed together, so that they change together.
 
-use std::collections::HashSet;
-
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Read, Tx, refresh_results,
+    Read, Tx,
+    profiles::foreign_row,
+    refresh_results,
     seal::{Column, Purpose, Sealed},
 };
 use crate::domain::{
     Error, Result, Secret, Timestamp,
     grant::{Blame, Grant, GrantType, Tokens},
+    warning::{Warning, WarningCode},
 };
 
 pub(super) const SEALED: Column = Column { purpose: Purpose::Tokens, table: "grants", name: "sealed" };
 
 const COLUMNS: &str = "g.connection_id, g.grant_type, g.version, g.token_type, g.scope, g.granted_at, g.issued_at,
-    g.expires_at, g.refresh_token, g.refresh_issued_at, g.refresh_expires_at, g.rotates, g.due_at, g.uncertain_at,
-    g.failures, g.blame, g.last_attempt_at, g.last_result, g.last_refreshed_at, g.skew_ms, g.handed_out, g.handed_out_at";
+    g.expires_at, g.refresh_token, g.refresh_issued_at, g.refresh_expires_at, g.due_at, g.uncertain_at,
+    g.failures, g.blame, g.last_attempt_at, g.last_result, g.last_refreshed_at, g.skew_ms, g.handed_out, g.handed_out_at,
+    g.lifetime_ms, g.short_lived, g.refused_since, g.failure, g.warnings";
 
 /// The number of [`COLUMNS`]: what is selected behind them begins here.
-const BEHIND: usize = 22;
+const BEHIND: usize = 26;
 
 fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
     let time = |n| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(n)?.map(Timestamp));
@@ -37,18 +39,44 @@ fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
         refreshable: row.get(8)?,
         refresh_issued_at: time(9)?,
         refresh_expires_at: time(10)?,
-        rotates: row.get(11)?,
-        due_at: time(12)?,
-        uncertain_at: time(13)?,
-        failures: row.get(14)?,
-        blame: row.get::<_, Option<String>>(15)?.as_deref().and_then(Blame::parse),
-        last_attempt_at: time(16)?,
-        last_result: row.get(17)?,
-        last_refreshed_at: time(18)?,
-        skew_ms: row.get(19)?,
-        handed_out: row.get(20)?,
-        handed_out_at: time(21)?,
+        due_at: time(11)?,
+        uncertain_at: time(12)?,
+        failures: row.get(13)?,
+        blame: row.get::<_, Option<String>>(14)?.as_deref().and_then(Blame::parse),
+        last_attempt_at: time(15)?,
+        last_result: row.get(16)?,
+        last_refreshed_at: time(17)?,
+        skew_ms: row.get(18)?,
+        handed_out: row.get(19)?,
+        handed_out_at: time(20)?,
+        stated_lifetime_ms: row.get(21)?,
+        short_lived: row.get(22)?,
+        refused_since: time(23)?,
+        failure: row.get(24)?,
+        warnings: row.get::<_, Option<String>>(25)?.map(|text| warnings(&text)).transpose()?.unwrap_or_default(),
     })
+}
+
+/// The warnings of a column.
+fn warnings(text: &str) -> rusqlite::Result<Vec<Warning>> {
+    let items: Vec<Map<String, Value>> = serde_json::from_str(text).map_err(|_| foreign_row("a grant's warnings"))?;
+    let warning = |item: Map<String, Value>| {
+        Some(Warning {
+            code: WarningCode::parse(item.get("code")?.as_str()?)?,
+            params: item.get("params")?.to_string(),
+            since: Timestamp(item.get("since")?.as_i64()?),
+        })
+    };
+    items.into_iter().map(|item| warning(item).ok_or_else(|| foreign_row("a warning"))).collect()
+}
+
+/// The form in which warnings are stored; `None`: there are none.
+fn warnings_text(warnings: &[Warning]) -> Option<String> {
+    let item = |warning: &Warning| {
+        let params: Value = serde_json::from_str(&warning.params).unwrap_or_else(|_| json!({}));
+        json!({"code": warning.code.as_str(), "params": params, "since": warning.since.0})
+    };
+    (!warnings.is_empty()).then(|| Value::from_iter(warnings.iter().map(item)).to_string())
 }
 
 /// The grant of a connection.
@@ -118,6 +146,12 @@ pub struct Kept {
     pub due_at: Option<Timestamp>,
     /// The provider's clock less ours.
     pub skew_ms: Option<i64>,
+    /// The lifetime of access tokens, as last stated.
+    pub stated_lifetime_ms: Option<i64>,
+    /// Successive answers with a short-lived token.
+    pub short_lived: u32,
+    /// What should be known of it.
+    pub warnings: Vec<Warning>,
 }
 
 /// Keeps a grant that somebody has just given, in the place of any before.
@@ -127,16 +161,17 @@ pub fn put(tx: &Tx<'_>, connection_id: i64, kept: &Kept) -> Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, scope, granted_at,
-                issued_at, expires_at, refresh_token, refresh_issued_at, refresh_expires_at, rotates, due_at, failures,
-                skew_ms, handed_out)
-             VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, ?13, 0)
+                issued_at, expires_at, refresh_token, refresh_issued_at, refresh_expires_at, due_at, failures, skew_ms,
+                handed_out, lifetime_ms, short_lived, warnings)
+             VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, 0, ?14, ?15, ?16)
              ON CONFLICT (connection_id) DO UPDATE SET grant_type = excluded.grant_type, version = version + 1,
                 key_id = excluded.key_id, sealed = excluded.sealed, token_type = excluded.token_type,
                 scope = excluded.scope, granted_at = excluded.granted_at, issued_at = excluded.issued_at,
                 expires_at = excluded.expires_at, refresh_token = excluded.refresh_token,
                 refresh_issued_at = excluded.refresh_issued_at, refresh_expires_at = excluded.refresh_expires_at,
                 due_at = excluded.due_at, uncertain_at = NULL, failures = 0, blame = NULL, last_result = NULL,
-                skew_ms = excluded.skew_ms",
+                skew_ms = excluded.skew_ms, lifetime_ms = excluded.lifetime_ms, short_lived = excluded.short_lived,
+                refused_since = NULL, failure = NULL, warnings = excluded.warnings",
         )?
         .execute(params![
             connection_id,
@@ -152,12 +187,15 @@ pub fn put(tx: &Tx<'_>, connection_id: i64, kept: &Kept) -> Result<()> {
             kept.refresh_expires_at.map(|at| at.0),
             kept.due_at.map(|at| at.0),
             kept.skew_ms,
+            kept.stated_lifetime_ms,
+            kept.short_lived,
+            warnings_text(&kept.warnings),
         ])?;
     Ok(())
 }
 
 /// Keeps what a refresh of this version of a grant brought; answers whether the grant still had that version.
-pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated: bool) -> Result<bool> {
+pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept) -> Result<bool> {
     let sealed = tx.sealer.seal(SEALED, &connection_id.to_string(), &text(&kept.tokens)?)?;
     let changed = tx
         .conn
@@ -165,9 +203,9 @@ pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated
             "UPDATE grants SET version = version + 1, key_id = ?3, sealed = ?4, token_type = ?5,
                 scope = coalesce(?6, scope), issued_at = ?7, expires_at = ?8, refresh_token = ?9,
                 refresh_issued_at = CASE WHEN ?9 THEN ?7 END, refresh_expires_at = coalesce(?10, refresh_expires_at),
-                rotates = rotates OR ?11, due_at = ?12, uncertain_at = NULL, failures = 0, blame = NULL,
-                last_attempt_at = ?7, last_result = 'refreshed', last_refreshed_at = ?7,
-                skew_ms = coalesce(?13, skew_ms)
+                due_at = ?11, uncertain_at = NULL, failures = 0, blame = NULL, last_attempt_at = ?7,
+                last_result = 'refreshed', last_refreshed_at = ?7, skew_ms = coalesce(?12, skew_ms), lifetime_ms = ?13,
+                short_lived = ?14, refused_since = NULL, failure = NULL, warnings = ?15
              WHERE connection_id = ?1 AND version = ?2",
         )?
         .execute(params![
@@ -181,9 +219,11 @@ pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept, rotated
             kept.expires_at.map(|at| at.0),
             kept.tokens.refresh.is_some(),
             kept.refresh_expires_at.map(|at| at.0),
-            rotated,
             kept.due_at.map(|at| at.0),
             kept.skew_ms,
+            kept.stated_lifetime_ms,
+            kept.short_lived,
+            warnings_text(&kept.warnings),
         ])?;
     if changed == 1 {
         refresh_results::note(tx, connection_id, None)?;
@@ -202,6 +242,10 @@ pub struct Failure {
     pub due_at: Option<Timestamp>,
     /// Whether the provider may have changed the refresh token all the same.
     pub uncertain: bool,
+    /// Whether the provider answered 400, 401 or 403 and named neither the client nor the grant.
+    pub refused: bool,
+    /// Our reason and the provider's words, a JSON object as text.
+    pub detail: Option<String>,
 }
 
 /// Notes that a refresh of this version of a grant has failed; answers whether the grant still had that version.
@@ -210,7 +254,8 @@ pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) ->
         .conn
         .prepare_cached(
             "UPDATE grants SET failures = failures + 1, blame = ?3, last_result = ?4, last_attempt_at = ?5, due_at = ?6,
-                uncertain_at = CASE WHEN ?7 THEN coalesce(uncertain_at, ?5) ELSE uncertain_at END
+                uncertain_at = CASE WHEN ?7 THEN coalesce(uncertain_at, ?5) ELSE uncertain_at END,
+                refused_since = CASE WHEN ?8 THEN coalesce(refused_since, ?5) ELSE refused_since END, failure = ?9
              WHERE connection_id = ?1 AND version = ?2",
         )?
         .execute(params![
@@ -220,12 +265,22 @@ pub fn fail(tx: &Tx<'_>, connection_id: i64, version: i64, failure: &Failure) ->
             failure.result,
             tx.now.0,
             failure.due_at.map(|at| at.0),
-            failure.uncertain
+            failure.uncertain,
+            failure.refused,
+            failure.detail,
         ])?;
     if changed == 1 {
         refresh_results::note(tx, connection_id, Some((failure.blame, &failure.result)))?;
     }
     Ok(changed == 1)
+}
+
+/// Replaces the warnings of a grant.
+pub fn set_warnings(tx: &Tx<'_>, connection_id: i64, warnings: &[Warning]) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE grants SET warnings = ?2 WHERE connection_id = ?1")?
+        .execute(params![connection_id, warnings_text(warnings)])?;
+    Ok(())
 }
 
 /// Sets when a grant is to be refreshed next.
@@ -254,15 +309,6 @@ pub fn doubted(read: &Read<'_>, at: Timestamp, after: i64, limit: usize) -> Resu
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Providers of which a refresh was seen to change a refresh token.
-pub fn rotating_providers(read: &Read<'_>) -> Result<HashSet<String>> {
-    let sql =
-        "SELECT DISTINCT c.provider FROM grants g JOIN connections c ON c.id = g.connection_id WHERE g.rotates = 1";
-    let mut statement = read.conn.prepare(sql)?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
 /// The provider whose clock was furthest from ours when it last gave a token, and the milliseconds that it is ahead.
 pub fn largest_skew(read: &Read<'_>) -> Result<Option<(String, i64)>> {
     let sql = "SELECT c.provider, g.skew_ms FROM grants g JOIN connections c ON c.id = g.connection_id
@@ -284,6 +330,32 @@ pub fn doubt(tx: &Tx<'_>, connection_id: i64, since: Timestamp, due_at: Option<T
         .prepare_cached("UPDATE grants SET uncertain_at = ?2, due_at = ?3 WHERE connection_id = ?1")?
         .execute(params![connection_id, since.0, due_at.map(|at| at.0)])?;
     Ok(())
+}
+
+/// Gives the grant of a connection back what belongs to a refresh token that it keeps from the grant `before`.
+pub fn keep_refresh_token(tx: &Tx<'_>, before: &Grant) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE grants SET granted_at = ?2, refresh_issued_at = ?3, refresh_expires_at = coalesce(refresh_expires_at, ?4),
+                uncertain_at = ?5
+             WHERE connection_id = ?1",
+        )?
+        .execute(params![
+            before.connection_id,
+            before.granted_at.0,
+            before.refresh_issued_at.map(|at| at.0),
+            before.refresh_expires_at.map(|at| at.0),
+            before.uncertain_at.map(|at| at.0),
+        ])?;
+    Ok(())
+}
+
+/// Whether another connection of the profile than `other_than` works and may have this account; `None`: any account.
+pub fn may_be_in_use(read: &Read<'_>, profile_id: i64, other_than: i64, account_id: Option<&str>) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM connections c JOIN grants g ON g.connection_id = c.id
+                   WHERE c.profile_id = ?1 AND c.id <> ?2 AND c.status = 'success'
+                       AND (?3 IS NULL OR c.account_id IS NULL OR c.account_id = ?3))";
+    Ok(read.conn.prepare_cached(sql)?.query_row(params![profile_id, other_than, account_id], |row| row.get(0))?)
 }
 
 /// Removes a grant.

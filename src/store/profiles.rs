@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     Error, Name, Noun, Page, Result, Secret, Timestamp, Use, Why,
-    profile::{ClientId, KeptSecret, Profile, Rejected, SecretKind},
+    profile::{ClientId, KeptSecret, Profile, RefreshScope, Rejected, Rotation, SecretKind},
 };
 
 const LIST: Marked = Marked { table: "profiles", key: "id" };
@@ -131,7 +131,12 @@ pub fn insert(tx: &Tx<'_>, provider: &str, name: &Name, client_id: &ClientId, cr
 pub fn update(tx: &Tx<'_>, id: i64, provider: &str, name: &Name, client_id: &ClientId) -> Result<()> {
     let changed = tx
         .conn
-        .prepare_cached("UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = max(?5, updated_at + 1) WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE profiles SET provider = ?2, name = ?3, client_id = ?4, updated_at = max(?5, updated_at + 1),
+                rotation = CASE WHEN provider = ?2 THEN rotation END,
+                rotation_at = CASE WHEN provider = ?2 THEN rotation_at END
+             WHERE id = ?1",
+        )?
         .execute(params![id, provider, name.as_str(), client_id.as_str(), tx.now.0]);
     if changed.as_ref().is_err_and(super::is_reference) {
         return Err(Error::invalid("provider", Why::Fixed));
@@ -323,6 +328,57 @@ pub fn live_secrets(read: &Read<'_>, id: i64) -> Result<Vec<(SecretKind, Timesta
         found.push((kind, Timestamp(row.get(1)?), read.sealer.open(SEALED, &seal_row(id, kind), &sealed)?));
     }
     Ok(found)
+}
+
+/// What refreshes through a profile were seen to do to refresh tokens, and since when that is known.
+pub fn rotation(read: &Read<'_>, id: i64) -> Result<Option<(Rotation, Timestamp)>> {
+    let sql = "SELECT rotation, rotation_at FROM profiles WHERE id = ?1 AND rotation IS NOT NULL";
+    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| {
+        let word: String = row.get(0)?;
+        let rotation = Rotation::parse(&word).ok_or_else(|| foreign_row("a rotation"))?;
+        Ok((rotation, Timestamp(row.get::<_, Option<i64>>(1)?.unwrap_or_default())))
+    });
+    Ok(found.optional()?)
+}
+
+/// Notes what a refresh did to a refresh token. That one was rotated stands until it is reset; that none was does not
+/// stand against it.
+pub fn observe_rotation(tx: &Tx<'_>, id: i64, rotated: bool) -> Result<()> {
+    let (sql, rotation) = if rotated {
+        ("UPDATE profiles SET rotation = ?2, rotation_at = ?3 WHERE id = ?1 AND rotation IS NOT ?2", Rotation::Rotates)
+    } else {
+        ("UPDATE profiles SET rotation = ?2, rotation_at = ?3 WHERE id = ?1 AND rotation IS NULL", Rotation::Stays)
+    };
+    tx.conn.prepare_cached(sql)?.execute(params![id, rotation.as_str(), tx.now.0])?;
+    Ok(())
+}
+
+/// Forgets what was observed; answers whether there was anything.
+pub fn reset_rotation(tx: &Tx<'_>, id: i64) -> Result<bool> {
+    let sql = "UPDATE profiles SET rotation = NULL, rotation_at = NULL WHERE id = ?1 AND rotation IS NOT NULL";
+    Ok(tx.conn.prepare_cached(sql)?.execute([id])? == 1)
+}
+
+/// What the `scope` parameter of refresh requests holds; `None`: as the provider's definition says.
+pub fn refresh_scope(read: &Read<'_>, id: i64) -> Result<Option<RefreshScope>> {
+    let sql = "SELECT refresh_scope FROM profiles WHERE id = ?1";
+    let found = read.conn.prepare_cached(sql)?.query_row([id], |row| row.get::<_, Option<String>>(0)).optional()?;
+    let word = found.flatten();
+    Ok(word.map(|word| RefreshScope::parse(&word).ok_or_else(|| foreign_row("a refresh scope"))).transpose()?)
+}
+
+/// Sets what the `scope` parameter of refresh requests holds; `None`: as the provider's definition says.
+pub fn set_refresh_scope(tx: &Tx<'_>, id: i64, scope: Option<RefreshScope>) -> Result<()> {
+    let sql = "UPDATE profiles SET refresh_scope = ?2 WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute(params![id, scope.map(RefreshScope::as_str)])?;
+    Ok(())
+}
+
+/// Whether the provider ever took this secret since it was entered.
+pub fn is_proven(read: &Read<'_>, id: i64, kind: SecretKind) -> Result<bool> {
+    let sql = "SELECT last_used_at IS NOT NULL FROM profile_secrets WHERE profile_id = ?1 AND kind = ?2";
+    let found = read.conn.prepare_cached(sql)?.query_row(params![id, kind.as_str()], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or(false))
 }
 
 /// Notes that the provider took a secret, to the minute.

@@ -103,6 +103,9 @@ async fn clocked(dir: &Path, practice: &Practice) -> Clocked {
         refresh_expires_at: None,
         due_at: Some(db.now().plus_ms(240_000)),
         skew_ms: None,
+        stated_lifetime_ms: None,
+        short_lived: 0,
+        warnings: Vec::new(),
     };
     db.write(move |tx| {
         store::grants::put(tx, connection, &kept)?;

@@ -14,7 +14,7 @@ use grantry::{
         catalogue::{Entry, Resolved},
         device::DevicePoll,
         revoke::{RevocationOutcome, RevocationRequest, TokenHint},
-        wire::{Answer, Ask, Client, Refusal, Sent},
+        wire::{Answer, Ask, Client, Refusal, Sent, StatedLifetime},
     },
 };
 use tokio::{
@@ -142,7 +142,7 @@ fn client() -> Client {
 }
 
 fn refresh() -> Ask {
-    Ask::Refresh { refresh_token: Secret::new("PLANTED_refresh") }
+    Ask::Refresh { refresh_token: Secret::new("PLANTED_refresh"), scopes: Vec::new() }
 }
 
 fn now() -> Timestamp {
@@ -180,7 +180,7 @@ async fn a_refresh_is_sent_once_and_its_answer_is_read() {
     let Answer::Tokens(tokens) = provider.read(&raw) else { panic!("no tokens") };
     assert_eq!(tokens.access.expose(), "PLANTED_access");
     assert_eq!(tokens.refresh.unwrap().expose(), "PLANTED_next");
-    assert_eq!(tokens.expires_at, Some(now().plus_ms(3_600_000)));
+    assert_eq!(tokens.lifetime, StatedLifetime::Until(now().plus_ms(3_600_000)));
     let asked = peer.asked();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].starts_with("POST /token HTTP/1.1\r\n"), "{}", asked[0]);
@@ -202,7 +202,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {}/token\r\ncontent-length: 0\r\n\r\n", elsewhere.url);
     let peer = Peer::that(Then::Say(head.into_bytes())).await;
     let refusal = refused(ask(&peer).await);
-    assert_eq!((refusal.blame, refusal.error.as_str(), refusal.unclear), (Blame::Provider, "redirect", false));
+    assert_eq!((refusal.blame, refusal.word().as_str(), refusal.unclear), (Blame::Provider, "redirect", false));
     assert!(elsewhere.asked().is_empty());
 }
 
@@ -273,7 +273,7 @@ async fn nothing_is_asked_of_an_address_that_leads_inside() {
         let Sent::NotSent(why) = sent(&engine(), &provider, LONG).await else { panic!("{inside}") };
         assert!(why.contains("private"), "{why}");
         let refusal = Refusal::of_sent(&Sent::NotSent(why));
-        assert_eq!((refusal.blame, refusal.error.as_str(), refusal.unclear), (Blame::Network, "unreachable", false));
+        assert_eq!((refusal.blame, refusal.word().as_str(), refusal.unclear), (Blame::Network, "unreachable", false));
     }
 }
 
@@ -281,13 +281,13 @@ async fn nothing_is_asked_of_an_address_that_leads_inside() {
 async fn a_page_instead_of_an_answer_is_the_providers_fault() {
     let page = |status: &str| Then::Say(answer(status, "text/html", "<!doctype html><p>access_token=x</p>"));
     let refusal = refused(ask(&Peer::that(page("200 OK")).await).await);
-    assert_eq!((refusal.blame, refusal.error.as_str(), refusal.unclear), (Blame::Provider, "not_json", true));
+    assert_eq!((refusal.blame, refusal.word().as_str(), refusal.unclear), (Blame::Provider, "unreadable_body", true));
     let refusal = refused(ask(&Peer::that(page("502 Bad Gateway")).await).await);
-    assert_eq!((refusal.blame, refusal.error.as_str(), refusal.unclear), (Blame::Provider, "http_502", true));
+    assert_eq!((refusal.blame, refusal.word().as_str(), refusal.unclear), (Blame::Provider, "http_502", true));
     // Nobody asked for it packed.
     let packed = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\x00".to_vec();
     let refusal = refused(ask(&Peer::that(Then::Say(packed)).await).await);
-    assert_eq!(refusal.error, "not_json");
+    assert_eq!(refusal.word(), "unreadable_body");
     // JSON under another name is JSON.
     let named = answer("200 OK", "text/plain", r#"{"access_token":"A"}"#);
     assert!(matches!(ask(&Peer::that(Then::Say(named)).await).await, Answer::Tokens(_)));
@@ -457,10 +457,10 @@ async fn the_account_behind_a_token_is_asked_for_or_was_told_before() {
     let told = whose(&peer, r#","userinfo":{"id":"/workspace","label":"/name"}"#).await.unwrap().unwrap();
     assert_eq!((told.id.as_str(), told.label.as_deref()), ("w1", Some("Acme  Inc")));
     assert_eq!(whose(&peer, "").await, Ok(None));
-    assert_eq!(whose(&peer, r#","userinfo":{"url":"PEER/me","id":"/none"}"#).await.unwrap_err().error, "no_account");
+    assert_eq!(whose(&peer, r#","userinfo":{"url":"PEER/me","id":"/none"}"#).await.unwrap_err().word(), "no_account");
     let refusing = Peer::that(Then::Say(answer("401 Unauthorized", "text/html", "<html>"))).await;
     let refusal = whose(&refusing, at).await.unwrap_err();
-    assert_eq!((refusal.blame, refusal.error.as_str()), (Blame::Provider, "http_401"));
+    assert_eq!((refusal.blame, refusal.word().as_str()), (Blame::Provider, "http_401"));
 }
 
 #[tokio::test]
@@ -508,23 +508,23 @@ async fn a_device_gets_its_codes_and_asks_until_somebody_has_agreed() {
     assert!(matches!(poll("200 OK", r#"{"access_token":"A"}"#).await, DevicePoll::Done(_)));
     for over in ["access_denied", "expired_token", "invalid_grant", "invalid_client"] {
         match poll("400 No", &format!(r#"{{"error":"{over}"}}"#)).await {
-            DevicePoll::Over(refusal) => assert_eq!(refusal.error, over),
+            DevicePoll::Over(refusal) => assert_eq!(refusal.word(), over),
             other => panic!("{other:?}"),
         }
     }
     for (body, error) in [
         (r#"{"error":"unauthorized_client","error_description":"PLANTED_secret"}"#, "unauthorized_client"),
         (r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#, "no_access_token"),
-        ("<html>", "not_json"),
+        ("<html>", "unreadable_body"),
     ] {
         let peer = Peer::saying(body).await;
         let provider = peer.provider(r#","device_url":"PEER/device""#);
         let refusal = engine().device_authorization(&provider, &client(), &[], LONG, now).await.unwrap_err();
-        assert_eq!(refusal.error, error);
+        assert_eq!(refusal.word(), error);
         assert!(!format!("{refusal:?}").contains("PLANTED"));
     }
     let refusal = engine().device_authorization(&peer.provider(""), &client(), &[], LONG, now).await.unwrap_err();
-    assert_eq!(refusal.error, "unsupported");
+    assert_eq!(refusal.word(), "unsupported");
 }
 
 /// A server with a discovery document at this path, in which `ISSUER` is its own address with `issuer` behind it.

@@ -13,9 +13,9 @@ use std::{
 use serde_json::{Map, json};
 
 use super::{
-    App, Target, Wish, aim, check_scopes, crowd,
+    App, Target, Wish, aim, check_scopes,
     redeem::{Aim, DEADLINE, Redeemed},
-    registration, target,
+    registration, target, warnings_ahead,
 };
 use crate::{
     app::{
@@ -26,12 +26,13 @@ use crate::{
     domain::{
         Error, Outage, Result, Timestamp, Why,
         audit::Deed,
-        grant::{Blame, Crowd, GrantType, NoToken},
+        grant::{Blame, GrantType, NoToken},
         user::Scope,
+        warning::Warning,
     },
     oauth::{
         device::{DeviceAuthorization, DevicePoll},
-        wire::{Answer, Ask, Refusal},
+        wire::{Answer, Ask, EndpointHealth, Refusal},
     },
     store::{self, device_authorizations},
 };
@@ -64,8 +65,8 @@ pub struct Device {
     pub expires_at: Timestamp,
     /// How often the provider is asked, in seconds.
     pub interval_s: u32,
-    /// Whether the account that the connection has may be one too many for its provider.
-    pub crowd: Option<Crowd>,
+    /// What should be known before the account is connected.
+    pub warnings: Vec<Warning>,
 }
 
 /// The questions under way: the connection, and its profile.
@@ -133,7 +134,7 @@ impl App {
                 audit(tx, &caller, Deed::DeviceCodeMade, "connection", connection.id, &json!({}))?;
                 Ok(Device {
                     connection_id: connection.id,
-                    crowd: crowd(tx, &connection)?,
+                    warnings: warnings_ahead(tx, &connection)?,
                     user_code: codes.user_code,
                     verification_uri: codes.verification_uri,
                     verification_uri_complete: codes.verification_uri_complete,
@@ -233,7 +234,7 @@ impl App {
             }
         };
         let begun_at = waiting.begun_at;
-        self.wait_for_turn(&registration.provider).await;
+        self.wait_for_turn(&registration.provider, registration.profile.client_id.as_str()).await;
         let aim = Aim {
             connection,
             registration,
@@ -257,7 +258,7 @@ impl App {
         let over = self.db.now() >= waiting.expires_at;
         let interval_s = match DevicePoll::of(Answer::Refused(refusal)) {
             DevicePoll::Over(refusal) => {
-                return self.end_device(id, Some(begun_at), &refusal.error, Some(refusal.blame)).await;
+                return self.end_device(id, Some(begun_at), &refusal.word(), Some(refusal.blame)).await;
             }
             DevicePoll::Again(refusal) if over => {
                 return self.end_device(id, Some(begun_at), "expired_token", Some(refusal.blame)).await;
@@ -286,15 +287,16 @@ impl App {
 /// Why there are no codes, for whoever asked for them.
 fn refused(refusal: Refusal) -> Error {
     let said = match &refusal.description {
-        Some(description) => format!("{}: {description}", refusal.error),
-        None => refusal.error.clone(),
+        Some(description) => format!("{}: {description}", refusal.word()),
+        None => refusal.word(),
     };
     let (is_app, retry_after) = (refusal.blame == Blame::App, refusal.retry_after);
-    let field = if refusal.error == "invalid_scope" { "scopes" } else { "provider" };
+    let refused = refusal.endpoint_health() == EndpointHealth::Works;
+    let field = if refusal.is("invalid_scope") { "scopes" } else { "provider" };
     let why = match DevicePoll::of(Answer::Refused(refusal)) {
         _ if is_app => NoToken::AppSecretRejected,
         DevicePoll::Over(_) => return Error::invalid(field, Why::ProviderSays(said)),
-        _ => NoToken::ProviderUnavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(5)) },
+        _ => NoToken::ProviderUnavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(5)), refused },
     };
     Error::NoToken { why, connect_url: None }
 }

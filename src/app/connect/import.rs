@@ -10,14 +10,19 @@ use super::{
     registration,
 };
 use crate::{
-    app::{access::Caller, connections::of_caller, refresh},
+    app::{
+        access::Caller,
+        connections::of_caller,
+        refresh::schedule::{self, Validity},
+        warnings,
+    },
     domain::{
         Error, Noun, Outage, Result, Secret, Timestamp, Why,
         connection::Connection,
         grant::{Blame, GrantType, NoToken, Tokens},
         user::Scope,
     },
-    oauth::wire::Ask,
+    oauth::wire::{Ask, EndpointHealth},
     store::{self, grants::Kept},
 };
 
@@ -62,7 +67,7 @@ impl App {
             let (mut aim, made) = self.aim_at(caller, wish, GrantType::Imported).await?;
             aim.extra = grant.extra;
             let id = aim.connection.id;
-            let redeemed = self.redeem_aside(aim, Ask::Refresh { refresh_token }).await;
+            let redeemed = self.redeem_aside(aim, Ask::Refresh { refresh_token, scopes: Vec::new() }).await;
             return self.connected_or_gone(caller, id, made, redeemed).await;
         };
         let (caller, now) = (caller.clone(), self.db.now());
@@ -72,11 +77,20 @@ impl App {
                 let (connection, _) = aim(tx, &caller, &wish)?;
                 let registration = registration(tx, &connection, wish.variables.as_ref())?;
                 // Nobody knows how old an access token is of which nobody says when it ends: it is replaced at once.
-                let due_at = if grant.refresh.is_some() && grant.expires_at.is_none() {
+                let provider = &registration.provider;
+                let renews = grant.refresh.is_some();
+                let due_at = if renews && grant.expires_at.is_none() {
                     Some(now)
                 } else {
-                    refresh::due_at(&registration.provider, now, grant.expires_at, grant.refresh.is_some())?
+                    schedule::due_at(provider, now, grant.expires_at, renews)?
                 };
+                let validity = Validity { expires_at: grant.expires_at, stated_lifetime_ms: None, short_lived: 0 };
+                // An unknown lifetime is found out at once.
+                let mut current =
+                    if due_at == Some(now) { Vec::new() } else { warnings::of_validity(provider, &validity, renews) };
+                let requested = wish.scopes.as_deref().or(connection.scopes.as_deref());
+                let requested = requested.unwrap_or(&provider.entry().default_scopes);
+                current.extend(warnings::of_scopes(provider, requested, grant.scope.as_deref()));
                 let kept = Kept {
                     grant_type: GrantType::Imported,
                     tokens: Tokens {
@@ -92,6 +106,9 @@ impl App {
                     refresh_expires_at: None,
                     due_at,
                     skew_ms: None,
+                    stated_lifetime_ms: None,
+                    short_lived: 0,
+                    warnings: Vec::new(),
                 };
                 let id = connection.id;
                 let aim = Aim {
@@ -105,7 +122,7 @@ impl App {
                     who: caller,
                     device: None,
                 };
-                keep(tx, &aim, None, None, &kept)?;
+                keep(tx, &aim, None, None, kept, current)?;
                 store::connections::get(tx, id)
             })
             .await?;
@@ -161,6 +178,7 @@ impl App {
                     Blame::Grant => NoToken::NeedsReauthorization,
                     Blame::Provider | Blame::Network => NoToken::ProviderUnavailable {
                         retry_after: refusal.retry_after.unwrap_or(Duration::from_secs(5)),
+                        refused: refusal.endpoint_health() == EndpointHealth::Works,
                     },
                 };
                 Error::NoToken { why, connect_url: None }

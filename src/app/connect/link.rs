@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    App, Wish, aim, check_scopes, crowd,
+    App, Wish, aim, check_scopes,
     redeem::{Aim, Redeemed},
-    registration,
+    registration, warnings_ahead,
 };
 use crate::{
     app::{
@@ -25,8 +25,9 @@ use crate::{
         api_token::TokenKind,
         audit::Deed,
         customer::Key,
-        grant::{Blame, Crowd, GrantType},
+        grant::{Blame, GrantType},
         user::Scope,
+        warning::Warning,
     },
     oauth::{catalogue::Pkce, pkce, wire::Ask},
     store::{self, Tx, connect_links},
@@ -67,8 +68,8 @@ pub struct Link {
     pub url: String,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// Whether the account that the connection has may be one too many for its provider.
-    pub crowd: Option<Crowd>,
+    /// What should be known before the account is connected.
+    pub warnings: Vec<Warning>,
     /// From 1; it is in the link's text as well.
     id: i64,
 }
@@ -147,8 +148,8 @@ pub enum Outcome {
         account: Option<String>,
         /// Whose connection it is.
         owner: Option<String>,
-        /// Whether the provider keeps no more grants of this account.
-        crowd: Option<Crowd>,
+        /// What should be known of it.
+        warnings: Vec<Warning>,
     },
     /// This is no way that began here, or it has ended, or it began in another browser.
     Unknown,
@@ -405,7 +406,7 @@ impl App {
             Redeemed::OtherAccount { before, now } => Outcome::OtherAccount { before, now },
             Redeemed::Lost(loss) => Outcome::Lost(loss),
             Redeemed::Refused(refusal) if refusal.blame == Blame::App => Outcome::AppRejected,
-            Redeemed::Refused(refusal) => refused(refusal.error, refusal.description),
+            Redeemed::Refused(refusal) => refused(refusal.word(), refusal.description),
         };
         Ok(landed(outcome))
     }
@@ -433,7 +434,7 @@ fn link_in(tx: &Tx<'_>, caller: &Caller, wish: &Wish, public_url: &str) -> Resul
     connect_links::set_hash(tx, id, &ticket.hash())?;
     audit(tx, caller, Deed::LinkMade, "connection", connection.id, &json!({}))?;
     let url = format!("{public_url}/connect/{}", ticket.text().expose());
-    Ok(Link { connection_id: connection.id, url, expires_at, crowd: crowd(tx, &connection)?, id })
+    Ok(Link { connection_id: connection.id, url, expires_at, warnings: warnings_ahead(tx, &connection)?, id })
 }
 
 /// 256 random bits in base64url.

@@ -15,6 +15,7 @@ use super::{
     connections::{choose_profile, of_caller},
     providers, reach,
     registration::{Registration, strings},
+    warnings,
 };
 use crate::{
     domain::{
@@ -24,6 +25,7 @@ use crate::{
         customer::Key,
         grant::Crowd,
         profile::Profile,
+        warning::Warning,
     },
     store::{self, Read, Tx, connect_links},
 };
@@ -138,6 +140,11 @@ pub(super) fn crowd(read: &Read<'_>, connection: &Connection) -> Result<Option<C
     let count = store::grants::count_of_account(read, connection.profile_id, account_id)?;
     let account = || connection.account_label.clone().unwrap_or_else(|| account_id.clone());
     Ok((count >= u64::from(most)).then(|| Crowd { account: account(), count, most }))
+}
+
+/// What should be known before an account is connected to a connection.
+fn warnings_ahead(read: &Read<'_>, connection: &Connection) -> Result<Vec<Warning>> {
+    Ok(warnings::since(&[], warnings::of_grant_limit(crowd(read, connection)?.as_ref()), read.now()))
 }
 
 fn check_scopes(scopes: Option<&[String]>) -> Result<()> {

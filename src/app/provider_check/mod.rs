@@ -473,7 +473,7 @@ impl Judge<'_> {
 
     async fn ask(&mut self, provider: &Resolved, client: &Client) -> Result<Trial> {
         // A check is no reason to ask more often than the provider allows, and nobody waits an hour for one.
-        let turn = tokio::time::timeout(DEADLINE, self.app.wait_for_turn(provider)).await;
+        let turn = tokio::time::timeout(DEADLINE, self.app.wait_for_turn(provider, &client.id)).await;
         turn.map_err(|_| Error::TooMany { retry_after: COME_BACK })?;
         let clock = self.app.db.clock();
         let trial = self.app.engine.try_code(provider, client, self.redirect_uri, DEADLINE, &*clock).await?;

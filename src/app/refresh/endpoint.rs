@@ -1,7 +1,8 @@
-//! How a token endpoint is treated: not asked more often than it allows, and left alone while it is down.
+//! How a token endpoint is treated on behalf of one client: no more requests than it allows, and few while it is down.
+//! What one client ID causes does not concern another.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -11,46 +12,53 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
 use crate::oauth::catalogue::Throttle;
 
-/// After so many failures in a row an endpoint is left alone.
-const TRIPS_AT: u32 = 5;
-/// For how long at first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// A provider that asks for a longer rest than this gets this.
-const LONGEST_REST: Duration = Duration::from_hours(1);
-/// More endpoints than these are not remembered.
-const MOST: usize = 4096;
+/// The circuit breaker opens after failures of this many grants with no success between them.
+const GRANTS_TO_OPEN: usize = 2;
+/// While it is open, one request goes out in this time to find out whether the endpoint works again.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// `Retry-After` for this many grants within [`LIMIT_WINDOW`] counts for all grants of the client.
+const GRANTS_TO_PAUSE: usize = 3;
+const LIMIT_WINDOW: Duration = Duration::from_mins(1);
+/// The longest pause that `Retry-After` causes for all grants of a client.
+const MAX_PAUSE: Duration = Duration::from_mins(15);
+/// During such a pause one caller's request goes out in this time.
+const CALLER_INTERVAL: Duration = Duration::from_mins(1);
+/// Endpoints that are remembered.
+const MAX_ENDPOINTS: usize = 4096;
 
-/// The endpoints that were asked lately.
+/// The endpoints that requests were sent to lately, by address and client ID.
 #[derive(Default)]
-pub(super) struct Endpoints(Mutex<HashMap<String, Arc<Endpoint>>>);
+pub(super) struct Endpoints(Mutex<HashMap<(String, String), Arc<Endpoint>>>);
 
 impl Endpoints {
-    /// The endpoint at this address.
-    pub(super) fn at(&self, url: &str, throttle: Option<Throttle>) -> Arc<Endpoint> {
+    /// The endpoint at this address as this client uses it.
+    pub(super) fn at(&self, url: &str, client_id: &str, throttle: Option<Throttle>) -> Arc<Endpoint> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = all.get(url)
+        let key = (url.to_owned(), client_id.to_owned());
+        if let Some(found) = all.get(&key)
             && found.allowed == throttle
         {
             return Arc::clone(found);
         }
-        if all.len() >= MOST {
+        if all.len() >= MAX_ENDPOINTS {
+            all.retain(|_, endpoint| Arc::strong_count(endpoint) > 1 || endpoint.breaker().is_open());
+        }
+        if all.len() >= 2 * MAX_ENDPOINTS {
             all.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         }
         let endpoint = Arc::new(Endpoint::new(throttle));
-        all.insert(url.to_owned(), Arc::clone(&endpoint));
+        all.insert(key, Arc::clone(&endpoint));
         endpoint
     }
 
-    /// How many are left alone just now.
+    /// The number of open circuit breakers.
     pub(super) fn count_open(&self) -> usize {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        all.values().filter(|endpoint| endpoint.breaker().until.is_some_and(|until| until > now)).count()
+        all.values().filter(|endpoint| endpoint.breaker().is_open()).count()
     }
 }
 
-/// One token endpoint.
+/// One token endpoint, for one client.
 pub(super) struct Endpoint {
     allowed: Option<Throttle>,
     limiter: Option<DefaultDirectRateLimiter>,
@@ -59,10 +67,20 @@ pub(super) struct Endpoint {
 
 #[derive(Default)]
 struct Breaker {
-    failures: u32,
-    until: Option<Instant>,
-    /// One request is on its way to see whether it works again.
-    trial: bool,
+    /// The grants whose requests failed since the last success.
+    failed: BTreeSet<i64>,
+    /// When the last request of an open breaker was admitted, or the breaker opened; `None`: it is closed.
+    open_since: Option<Instant>,
+    /// Grants that were told to wait, with the moment of that.
+    limited: Vec<(i64, Instant)>,
+    /// Until when all grants of the client wait, and when a caller's request was last let through.
+    pause: Option<(Instant, Instant)>,
+}
+
+impl Breaker {
+    fn is_open(&self) -> bool {
+        self.open_since.is_some() || self.pause.is_some_and(|(until, _)| until > Instant::now())
+    }
 }
 
 impl Endpoint {
@@ -75,18 +93,25 @@ impl Endpoint {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it may be asked; if not, how long to leave it alone.
-    pub(super) fn admit(&self) -> Result<(), Duration> {
+    /// Whether a request may be sent now; if not, how long to wait. `for_caller`: a caller waits for its answer.
+    pub(super) fn admit(&self, for_caller: bool) -> Result<(), Duration> {
         let mut breaker = self.breaker();
-        let Some(until) = breaker.until else { return Ok(()) };
         let now = Instant::now();
-        if until > now {
-            return Err(until - now);
+        if let Some((until, asked)) = breaker.pause
+            && until > now
+        {
+            if !for_caller || now - asked < CALLER_INTERVAL {
+                return Err(until - now);
+            }
+            breaker.pause = Some((until, now));
         }
-        if breaker.trial {
-            return Err(Duration::from_secs(2));
+        if let Some(last) = breaker.open_since {
+            let next = last + PROBE_INTERVAL;
+            if next > now {
+                return Err(next - now);
+            }
+            breaker.open_since = Some(now);
         }
-        breaker.trial = true;
         Ok(())
     }
 
@@ -99,35 +124,33 @@ impl Endpoint {
         }
     }
 
-    /// It answered, whatever it said.
+    /// It gave a readable answer, whatever that said.
     pub(super) fn works(&self) {
-        *self.breaker() = Breaker::default();
-    }
-
-    /// It was admitted and not asked after all.
-    pub(super) fn not_asked(&self) {
-        self.breaker().trial = false;
-    }
-
-    /// It did not answer, or that it cannot just now; perhaps it said for how long.
-    pub(super) fn fails(&self, retry_after: Option<Duration>) {
         let mut breaker = self.breaker();
-        if breaker.until.is_some_and(|until| until > Instant::now()) {
-            // It was asked before that was known: no news.
-            return;
+        breaker.failed.clear();
+        breaker.open_since = None;
+    }
+
+    /// A request for this grant got no answer, an unreadable one, or status 5xx.
+    pub(super) fn fails(&self, grant: i64) {
+        let mut breaker = self.breaker();
+        if breaker.failed.len() < GRANTS_TO_OPEN {
+            breaker.failed.insert(grant);
         }
-        breaker.failures = breaker.failures.saturating_add(1);
-        breaker.trial = false;
-        let pause = match retry_after {
-            Some(wanted) => Some(wanted.min(LONGEST_REST)),
-            None if breaker.failures >= TRIPS_AT => {
-                let doublings = (breaker.failures - TRIPS_AT).min(10);
-                Some((FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE))
-            }
-            None => None,
-        };
-        if let Some(pause) = pause {
-            breaker.until = Some(Instant::now() + pause);
+        if breaker.open_since.is_none() && breaker.failed.len() >= GRANTS_TO_OPEN {
+            breaker.open_since = Some(Instant::now());
+        }
+    }
+
+    /// An answer for this grant asked to wait (`Retry-After`).
+    pub(super) fn limits(&self, grant: i64, retry_after: Duration) {
+        let mut breaker = self.breaker();
+        let now = Instant::now();
+        breaker.limited.retain(|(other, at)| *other != grant && now - *at < LIMIT_WINDOW);
+        breaker.limited.push((grant, now));
+        if breaker.limited.len() >= GRANTS_TO_PAUSE {
+            breaker.limited.clear();
+            breaker.pause = Some((now + retry_after.min(MAX_PAUSE), now));
         }
     }
 }
@@ -145,22 +168,71 @@ fn quota(throttle: Throttle) -> Option<Quota> {
 mod tests {
     use super::*;
 
+    /// Moves the moments of an open breaker and of a pause back by this.
+    fn age(endpoint: &Endpoint, by: Duration) {
+        let mut breaker = endpoint.breaker();
+        breaker.open_since = breaker.open_since.and_then(|at| at.checked_sub(by));
+        breaker.pause = breaker.pause.and_then(|(until, asked)| Some((until.checked_sub(by)?, asked.checked_sub(by)?)));
+    }
+
     #[test]
-    fn an_endpoint_that_fails_is_left_alone_and_tried_by_one() {
+    fn one_grant_alone_never_opens_the_breaker() {
         let endpoint = Endpoint::new(None);
-        for _ in 0..TRIPS_AT - 1 {
-            endpoint.fails(None);
-            assert!(endpoint.admit().is_ok());
+        for _ in 0..100 {
+            endpoint.fails(1);
+            assert!(endpoint.admit(false).is_ok());
         }
-        endpoint.fails(None);
-        assert!(endpoint.admit().is_err());
-        endpoint.breaker().until = Some(Instant::now());
-        assert!(endpoint.admit().is_ok(), "one goes and sees");
-        assert!(endpoint.admit().is_err(), "and only one");
         endpoint.works();
-        assert!(endpoint.admit().is_ok() && endpoint.admit().is_ok());
-        endpoint.fails(Some(Duration::from_secs(7)));
-        assert!(endpoint.admit().is_err_and(|pause| pause > Duration::from_secs(6)), "it said so itself");
+        endpoint.fails(2);
+        assert!(endpoint.admit(true).is_ok(), "a success lies between the two");
+    }
+
+    #[test]
+    fn an_open_breaker_admits_one_request_in_thirty_seconds() {
+        let endpoint = Endpoint::new(None);
+        endpoint.fails(1);
+        endpoint.fails(2);
+        for for_caller in [false, true] {
+            assert!(endpoint.admit(for_caller).is_err_and(|wait| wait > Duration::from_secs(29)));
+        }
+        age(&endpoint, PROBE_INTERVAL);
+        assert!(endpoint.admit(false).is_ok());
+        assert!(endpoint.admit(true).is_err(), "one, and no other");
+        endpoint.fails(3);
+        assert!(endpoint.admit(false).is_err());
+        endpoint.works();
+        assert!(endpoint.admit(false).is_ok() && endpoint.admit(false).is_ok());
+    }
+
+    #[test]
+    fn retry_after_of_three_grants_within_a_minute_pauses_the_client() {
+        let (endpoint, wait) = (Endpoint::new(None), Duration::from_hours(1_000_000));
+        for _ in 0..10 {
+            endpoint.limits(1, wait);
+            endpoint.limits(2, wait);
+        }
+        assert!(endpoint.admit(false).is_ok());
+        endpoint.limits(3, wait);
+        for for_caller in [false, true] {
+            assert!(endpoint.admit(for_caller).is_err_and(|wait| wait <= MAX_PAUSE));
+        }
+        age(&endpoint, CALLER_INTERVAL);
+        assert!(endpoint.admit(false).is_err());
+        assert!(endpoint.admit(true).is_ok(), "one caller finds out");
+        assert!(endpoint.admit(true).is_err());
+        age(&endpoint, MAX_PAUSE);
+        assert!(endpoint.admit(false).is_ok());
+    }
+
+    #[test]
+    fn clients_of_one_address_do_not_share_a_breaker() {
+        let endpoints = Endpoints::default();
+        let mine = endpoints.at("https://a.example/t", "mine", None);
+        mine.fails(1);
+        mine.fails(2);
+        assert_eq!(endpoints.count_open(), 1);
+        assert!(endpoints.at("https://a.example/t", "mine", None).admit(false).is_err());
+        assert!(endpoints.at("https://a.example/t", "other", None).admit(false).is_ok());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //!
 //! The sequence of one refresh, and what survives a power cut at each of its steps, is in `flight/mod.rs`.
 
+mod client_status;
 mod endpoint;
 pub(super) mod flight;
+pub(super) mod schedule;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,6 +22,7 @@ use crate::{
     oauth::catalogue::Resolved,
     store,
 };
+use client_status::ClientStatuses;
 use endpoint::Endpoints;
 
 /// So many connections of one profile are refreshed in the background at once: a provider that hangs holds up no other.
@@ -39,6 +42,7 @@ pub(super) struct Refresher {
     /// Background refreshes under way, by profile.
     background: Mutex<HashMap<i64, usize>>,
     endpoints: Endpoints,
+    client_statuses: ClientStatuses,
     clocks: Mutex<Option<(Timestamp, std::time::Instant)>>,
 }
 
@@ -78,6 +82,7 @@ impl Refresher {
             flights: Mutex::default(),
             background: Mutex::default(),
             endpoints: Endpoints::default(),
+            client_statuses: ClientStatuses::default(),
             clocks: Mutex::default(),
         })
     }
@@ -134,9 +139,16 @@ impl Drop for Landing {
 }
 
 impl App {
-    /// Waits until the throttle of a provider's token endpoint has room for one request more.
-    pub(super) async fn wait_for_turn(&self, provider: &Resolved) {
-        self.refresher.endpoints.at(provider.token_url(), provider.throttle()).turn().await;
+    /// Waits until the throttle of a provider's token endpoint has room for one request more of this client.
+    pub(super) async fn wait_for_turn(&self, provider: &Resolved, client_id: &str) {
+        self.refresher.endpoints.at(provider.token_url(), client_id, provider.throttle()).turn().await;
+    }
+
+    /// Notes that a token endpoint gave a readable answer to a request that was no refresh: a code, a device, an import.
+    pub(super) fn endpoint_works(&self, provider: &Resolved, client_id: &str) {
+        for url in [provider.token_url(), provider.refresh_url()] {
+            self.refresher.endpoints.at(url, client_id, provider.throttle()).works();
+        }
     }
 
     /// Begins a refresh of a connection, or finds the one under way.
@@ -289,38 +301,3 @@ impl App {
 
 /// How long somebody waits for a refresh. It goes on without them.
 pub(super) const PATIENCE: Duration = Duration::from_secs(25);
-
-/// Between a fifth and a quarter of a token's life before its end, so that those that came together do not go together;
-/// a minute at least, where there is as much.
-const AHEAD: (i64, i64) = (20, 25);
-
-/// When to refresh a grant whose access token came at `issued_at`: ahead of its end, and often enough that the refresh
-/// token does not die of idleness. `None`: it cannot be, or need not be.
-pub(super) fn due_at(
-    provider: &Resolved,
-    issued_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    refreshable: bool,
-) -> Result<Option<Timestamp>> {
-    // Where there is no refresh token the end itself is what has to be noticed.
-    if !refreshable {
-        return Ok(expires_at);
-    }
-    let before_end = match expires_at {
-        None => None,
-        Some(end) => {
-            let life = (end.0 - issued_at.0).max(0);
-            let percent = AHEAD.0 * 100 + flight::random_below((AHEAD.1 - AHEAD.0) * 100)?;
-            let ahead = (life / 10_000 * percent + life % 10_000 * percent / 10_000).max((life / 2).min(60_000));
-            Some(end.plus_ms(-ahead))
-        }
-    };
-    let alive = provider.entry().refresh_token_idle_s.map(|idle| {
-        let most = i64::try_from(idle).unwrap_or(i64::MAX / 4000).min(i64::MAX / 4000);
-        issued_at.plus_ms(most * 800)
-    });
-    Ok(match (before_end, alive) {
-        (Some(end), Some(alive)) => Some(end.min(alive)),
-        (end, alive) => end.or(alive),
-    })
-}

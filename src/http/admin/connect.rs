@@ -14,8 +14,9 @@ use crate::{
     domain::{
         Error, Name, Noun, Secret, Timestamp, Why,
         customer::Key,
-        grant::{Blame, Crowd},
+        grant::{Blame, Grant},
         value::check_text,
+        warning::WarningCode,
     },
     http::{
         body::{Json, path_id},
@@ -23,6 +24,7 @@ use crate::{
         condition::set_tag,
         problem::Failure,
         time::with_offset,
+        warnings,
     },
 };
 
@@ -78,8 +80,7 @@ pub(super) async fn link(app: web::Data<App>, caller: Admitted, body: Json) -> R
         "connection_id": link.connection_id,
         "url": link.url,
         "expires_at": with_offset(link.expires_at),
-        "warnings": warnings(link.crowd.as_ref()),
-        "facts": warning_facts(link.crowd.as_ref()),
+        "warnings": warnings::wire(&link.warnings),
     })))
 }
 
@@ -96,33 +97,13 @@ pub(super) async fn device(app: web::Data<App>, caller: Admitted, body: Json) ->
         "verification_uri": device.verification_uri,
         "expires_at": with_offset(device.expires_at),
         "interval": device.interval_s,
-        "warnings": warnings(device.crowd.as_ref()),
-        "facts": warning_facts(device.crowd.as_ref()),
+        "warnings": warnings::wire(&device.warnings),
     });
     // As in RFC 8628 §3.2: not there where the provider has none.
     if let Some(complete) = device.verification_uri_complete {
         answer["verification_uri_complete"] = complete.into();
     }
     Ok(result(answer))
-}
-
-/// The cases and facts of [`warnings`], one for each.
-fn warning_facts(crowd: Option<&Crowd>) -> Vec<Value> {
-    let facts = |Crowd { account, count, most }: &Crowd| json!({"case": "account_crowded", "account": account, "count": count, "most": most});
-    crowd.map(facts).into_iter().collect()
-}
-
-/// What somebody should know before, or after, an account is connected.
-fn warnings(crowd: Option<&Crowd>) -> Vec<String> {
-    crowd
-        .map(|Crowd { account, count, most }| {
-            format!(
-                "{account} is the account of {count} connections of this profile, and its provider keeps {most} grants \
-                 of an account for an app: each further one ends the oldest"
-            )
-        })
-        .into_iter()
-        .collect()
 }
 
 /// A device's code that waits, or how it ended.
@@ -243,6 +224,23 @@ pub(super) async fn refresh(
     Ok(result(wire(&app.connection_detail(&caller, id)?)))
 }
 
+/// What came of the last refresh: our reason, and beside it the provider's own words.
+fn last_refresh(grant: &Grant) -> Value {
+    let failure: Value = grant.failure.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    json!({
+        "at": grant.last_attempt_at.map(with_offset),
+        "ok": grant.last_result.as_deref().map(|result| result == "refreshed"),
+        "result": grant.last_result,
+        "reason": failure["reason"],
+        "provider_error": failure["provider_error"],
+        "provider_error_description": failure["provider_error_description"],
+        "http_status": failure["http_status"],
+        "media_type": failure["media_type"],
+        "excerpt": failure["excerpt"],
+        "detail": failure["detail"],
+    })
+}
+
 /// All that is known of a connection, without a secret.
 fn wire(detail: &Detail) -> Value {
     let time = |at: Option<Timestamp>| at.map(with_offset);
@@ -257,15 +255,12 @@ fn wire(detail: &Detail) -> Value {
             "refreshable": grant.renews(),
             "refresh_token_expires_at": time(grant.refresh_expires_at),
             "next_refresh_at": time(grant.due_at),
-            "last_refresh": {
-                "at": time(grant.last_attempt_at),
-                "ok": grant.last_result.as_deref().map(|result| result == "refreshed"),
-                "result": grant.last_result,
-            },
+            "last_refresh": last_refresh(grant),
             "last_refreshed_at": time(grant.last_refreshed_at),
             "blame": grant.blame.map(Blame::as_str),
             "failures": grant.failures,
             "uncertain_since": time(grant.uncertain_at),
+            "account_verified": detail.warnings.iter().all(|warning| warning.code != WarningCode::AccountUnverified),
             "clock_skew_ms": grant.skew_ms,
         })
     });
@@ -290,8 +285,7 @@ fn wire(detail: &Detail) -> Value {
         "updated_at": with_offset(c.updated_at),
         "grant": grant,
         "device": detail.device.as_ref().map(standing),
-        "warnings": warnings(detail.crowd.as_ref()),
-        "facts": warning_facts(detail.crowd.as_ref()),
+        "warnings": warnings::wire(&detail.warnings),
         "hand_outs": {
             "count": handed_out.map_or(0, |grant| grant.handed_out),
             "last_at": time(handed_out.and_then(|grant| grant.handed_out_at)),

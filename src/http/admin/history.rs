@@ -27,6 +27,7 @@ fn kind(kind: EventKind) -> (&'static str, Option<bool>) {
         EventKind::AppSecretRejected => ("app_secret_rejected", Some(false)),
         EventKind::Healed => ("healed", Some(true)),
         EventKind::Disconnected => ("disconnected", None),
+        EventKind::Warning => ("warning", None),
     }
 }
 

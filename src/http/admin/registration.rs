@@ -9,11 +9,11 @@ use crate::{
         App,
         connect::Callback,
         document::Fields,
-        profile_registration::{Changes, Registered},
+        profile_registration::{Changes, Registered, RotationFacts},
     },
     domain::{
         Noun, Secret, Timestamp, Why,
-        profile::{Change, client_secret},
+        profile::{Change, RefreshScope, client_secret},
     },
     http::{
         body::{Json, path_id},
@@ -54,7 +54,25 @@ fn answer(registered: &Registered) -> HttpResponse {
         "takes_token": registered.takes_token,
         "has_token": registered.has_token,
         "parameters": registered.parameters,
+        "rotation": rotation(registered.rotation),
+        "refresh_scope": registered.refresh_scope.map(RefreshScope::as_str),
     }))
+}
+
+/// What is known of refresh tokens: `declared` (true, false, null), `observed` (`rotates`, `stays`, null) with its time, and
+/// `assumed`, which counts.
+pub(in crate::http) fn rotation(facts: RotationFacts) -> Value {
+    json!({
+        "declared": facts.declared,
+        "observed": facts.observed.map(|(rotation, _)| rotation.as_str()),
+        "observed_at": facts.observed.map(|(_, at)| with_offset(at)),
+        "assumed": facts.is_assumed(),
+    })
+}
+
+fn refresh_scope(text: &str) -> Result<RefreshScope, Why> {
+    let words = || RefreshScope::ALL.map(|scope| scope.as_str().to_owned()).to_vec();
+    RefreshScope::parse(text).ok_or_else(|| Why::NotOneOf(words()))
 }
 
 fn id(request: &HttpRequest) -> Result<i64, Failure> {
@@ -83,7 +101,7 @@ fn next(text: &str) -> Result<Secret, Why> {
     client_secret(text.to_owned())
 }
 
-/// Any of `callback`, `client_secret_expires_at`, `next_client_secret`, `next_client_secret_expires_at`.
+/// Any of `callback`, `client_secret_expires_at`, `next_client_secret`, `next_client_secret_expires_at`, `refresh_scope`.
 pub(super) async fn change_registration(
     app: web::Data<App>,
     caller: Admitted,
@@ -91,7 +109,13 @@ pub(super) async fn change_registration(
     body: Json,
 ) -> Result<HttpResponse, Failure> {
     let mut fields = Fields::of(&body.0)?;
-    fields.only(&["callback", "client_secret_expires_at", "next_client_secret", "next_client_secret_expires_at"]);
+    fields.only(&[
+        "callback",
+        "client_secret_expires_at",
+        "next_client_secret",
+        "next_client_secret_expires_at",
+        "refresh_scope",
+    ]);
     if fields.is_null("callback") {
         fields.fault("callback", Why::Blank);
     }
@@ -100,6 +124,7 @@ pub(super) async fn change_registration(
         expires_at: change(&mut fields, "client_secret_expires_at", instant),
         next: change(&mut fields, "next_client_secret", next),
         next_expires_at: change(&mut fields, "next_client_secret_expires_at", instant),
+        refresh_scope: change(&mut fields, "refresh_scope", refresh_scope),
     };
     let changes = fields.faults.or(changes)?;
     Ok(answer(&app.change_registration(&caller, id(&request)?, changes).await?))

@@ -11,6 +11,7 @@ use crate::{
         caller::Admitted,
         problem::Failure,
         time::whole_seconds,
+        warnings,
     },
 };
 
@@ -47,5 +48,6 @@ pub(super) async fn get(app: web::Data<App>, caller: Admitted, request: HttpRequ
         "expires_in": given.expires_in_s,
         "scope": given.scope,
         "extra": given.extra,
+        "warnings": warnings::wire(&given.warnings),
     })))
 }

@@ -236,7 +236,7 @@ impl Entry {
                 faults.add(field, SECONDS);
             }
         }
-        if self.retry_safe && !self.rotates {
+        if self.retry_safe && self.rotates != Some(true) {
             faults.add("retry_safe", Why::Malformed("false where rotates is false"));
         }
         if self.grant_cap == Some(0) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     grant::Blame,
+    profile::RefreshScope,
     provider::{Origin, Provider},
 };
 
@@ -90,6 +91,12 @@ pub struct Entry {
     /// Scopes that are asked for when nobody names any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_scopes: Vec<String>,
+    /// Scopes that the provider grants and does not repeat in its answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unechoed_scopes: Vec<String>,
+    /// The `scope` parameter of refresh requests (RFC 6749 §6): `none` leaves it out.
+    #[serde(default, with = "refresh_scope", skip_serializing_if = "is_default")]
+    pub refresh_scope: RefreshScope,
     /// Further parameters of the authorization request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub authorize_params: BTreeMap<String, String>,
@@ -124,9 +131,10 @@ pub struct Entry {
     /// An access token's life in seconds where the answer does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_lifetime_s: Option<u64>,
-    /// Whether each refresh changes the refresh token.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub rotates: bool,
+    /// Whether each refresh changes the refresh token. `None`: unknown, which is treated as rotation until a refresh shows
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotates: Option<bool>,
     /// For how many seconds a used refresh token may be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_grace_s: Option<u64>,
@@ -374,6 +382,23 @@ pub struct Api {
     /// What stands before the token in it.
     #[serde(default = "bearer", skip_serializing_if = "is_bearer")]
     pub scheme: String,
+}
+
+/// A [`RefreshScope`] as its word.
+mod refresh_scope {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::domain::profile::RefreshScope;
+
+    pub(super) fn serialize<S: Serializer>(scope: &RefreshScope, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(scope.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RefreshScope, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let known: &[&str] = &["none", "granted", "requested"];
+        RefreshScope::parse(&word).ok_or_else(|| D::Error::unknown_variant(&word, known))
+    }
 }
 
 fn space() -> String {

@@ -9,7 +9,7 @@ use super::{
     AnswerField, Api, ClientAuth, Endpoint, Entry, Throttle, Variable,
     check::{API_BASE, KEPT, check_url, fill, fits_url},
 };
-use crate::domain::{Error, Faults, Result, Why};
+use crate::domain::{Error, Faults, Result, Why, profile::Rotation};
 
 /// A provider for one account: an [`Entry`] whose URLs, scopes and issuer have no `{variables}` any more, on the hosts
 /// that it declares.
@@ -264,9 +264,9 @@ impl Resolved {
         Some(filled.map_err(|why| Error::invalid(field, why)))
     }
 
-    /// How often a refresh token may be sent.
-    pub fn replay(&self) -> Replay {
-        if !self.entry.rotates {
+    /// How often a refresh token may be sent, given what refreshes were seen to do (`observed`).
+    pub fn replay(&self, observed: Option<Rotation>) -> Replay {
+        if !Rotation::is_assumed(self.entry.rotates, observed) {
             Replay::Any
         } else if self.entry.retry_safe {
             Replay::UntilUsed
@@ -397,14 +397,21 @@ mod tests {
 
     #[test]
     fn how_often_a_refresh_token_may_be_sent_follows_from_the_entry() {
-        let replay = |more: &str| {
+        use Rotation::{Rotates, Stays};
+        let grace = Replay::Grace(Duration::from_secs(30));
+        for (more, unknown, rotates, stays) in [
+            ("", Replay::Once, Replay::Once, Replay::Any),
+            (r#","rotates":false"#, Replay::Any, Replay::Once, Replay::Any),
+            (r#","rotates":true"#, Replay::Once, Replay::Once, Replay::Once),
+            (r#","replay_grace_s":30"#, grace, grace, Replay::Any),
+            (r#","rotates":true,"replay_grace_s":30"#, grace, grace, grace),
+            (r#","rotates":true,"retry_safe":true"#, Replay::UntilUsed, Replay::UntilUsed, Replay::UntilUsed),
+        ] {
             let json = format!(r#"{{"slug":"a","name":"A","token_url":"https://a.example/t"{more}}}"#);
-            resolve(&Entry::parse(&json).expect("a definition"), &[], &[]).expect("fits").replay()
-        };
-        assert_eq!(replay(""), Replay::Any);
-        assert_eq!(replay(r#","rotates":true"#), Replay::Once);
-        assert_eq!(replay(r#","rotates":true,"replay_grace_s":30"#), Replay::Grace(Duration::from_secs(30)));
-        assert_eq!(replay(r#","rotates":true,"retry_safe":true"#), Replay::UntilUsed);
+            let provider = resolve(&Entry::parse(&json).expect("a definition"), &[], &[]).expect("fits");
+            let replays = [None, Some(Rotates), Some(Stays)].map(|observed| provider.replay(observed));
+            assert_eq!(replays, [unknown, rotates, stays], "{more}");
+        }
     }
 
     #[test]

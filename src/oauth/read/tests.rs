@@ -52,11 +52,11 @@ fn tokens_are_found_where_the_entry_says_and_as_providers_write_them() {
     assert_eq!(plain.access.expose(), "A");
     assert_eq!(plain.refresh.as_ref().map(Secret::expose), Some("R"));
     assert_eq!((plain.token_type.as_str(), plain.scope.as_deref()), ("Bearer", Some("a b")));
-    assert_eq!((plain.expires_at, plain.refresh_expires_at), (None, None));
+    assert_eq!((&plain.lifetime, plain.refresh_expires_at), (&StatedLifetime::Absent, None));
     let form = tokens(&usual, "access_token=A%2B1&scope=repo%2Cgist&token_type=mac&expires_in=10");
     assert_eq!(form.access.expose(), "A+1");
     assert_eq!((form.token_type.as_str(), form.scope.as_deref()), ("mac", Some("repo,gist")));
-    assert_eq!(form.expires_at, Some(Timestamp(HERE + 10_000)));
+    assert_eq!(form.lifetime, StatedLifetime::Until(Timestamp(HERE + 10_000)));
     let marked = tokens(&usual, "\u{feff}{\"access_token\":\"A\",\"refresh_token\":\"\",\"scope\":[\"a\",\"b\"]}");
     assert!(marked.refresh.is_none());
     assert_eq!(marked.scope.as_deref(), Some("a b"));
@@ -83,63 +83,143 @@ fn a_refresh_that_is_answered_in_another_place_than_the_code_is_read_and_places_
     );
     let code = r#"{"ok":true,"access_token":"BOT","refresh_token":"BOT'S","expires_in":5,"user":{"access_token":"A"}}"#;
     let found = tokens(&theirs, code);
-    assert_eq!((found.access.expose(), found.refresh.is_none(), found.expires_at), ("A", true, None));
+    assert_eq!((found.access.expose(), found.refresh.is_none()), ("A", true));
+    assert_eq!(found.lifetime, StatedLifetime::Absent);
     let refreshed = r#"{"ok":true,"access_token":"B","refresh_token":"R","expires_in":5,"user":{"id":"U1"}}"#;
     let found = tokens(&theirs, refreshed);
     assert_eq!((found.access.expose(), found.refresh.as_ref().map(Secret::expose)), ("B", Some("R")));
-    assert_eq!(found.expires_at, Some(Timestamp(HERE + 5000)));
+    assert_eq!(found.lifetime, StatedLifetime::Until(Timestamp(HERE + 5000)));
     assert_eq!(refusal(&theirs, 200, r#"{"ok":false,"error":"invalid_grant","access_token":"B"}"#).blame, Blame::Grant);
 }
 
 #[test]
-fn the_end_of_a_token_is_an_instant_however_it_is_written() {
+fn a_lifetime_is_an_instant_however_it_is_written_and_nothing_that_cannot_be_true() {
+    enum Is {
+        Absent,
+        Invalid(&'static str),
+        Within(i64),
+    }
+    use Is::{Absent, Invalid, Within};
     let (usual, ms) = (provider(""), provider(r#","expires_in_unit":"ms""#));
     let lasting = provider(r#","default_lifetime_s":7200"#);
     let never = provider(r#","answer":{"expires_in":"/never"}"#);
-    let end = |provider: &Resolved, fields: &str| {
-        tokens(provider, &format!(r#"{{"access_token":"A"{fields}}}"#)).expires_at.map(|end| end.0 - HERE)
-    };
     for (provider, fields, wanted) in [
-        (&usual, r#","expires_in":3600"#, Some(3_600_000)),
-        (&usual, r#","expires_in":"3600""#, Some(3_600_000)),
-        (&usual, r#","expires_in":" 3600 ""#, Some(3_600_000)),
-        (&usual, r#","expires_in":3599.5"#, Some(3_599_500)),
-        (&usual, r#","expires_in":"3.6e3""#, Some(3_600_000)),
-        (&usual, r#","expires_in":0"#, Some(0)),
-        (&usual, r#","expires_in":-1"#, None),
-        (&usual, r#","expires_in":"-1""#, None),
-        (&usual, r#","expires_in":1e99"#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":"1e99""#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":"1e999""#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":18446744073709551615"#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":"NaN""#, None),
-        (&usual, r#","expires_in":"inf""#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":null"#, None),
-        (&usual, r#","expires_in":true"#, None),
-        (&usual, r#","expires_in":"soon""#, None),
-        (&usual, r#","expires_in":{}"#, None),
-        (&usual, "", None),
-        (&ms, r#","expires_in":3600000"#, Some(3_600_000)),
-        (&lasting, "", Some(7_200_000)),
-        (&lasting, r#","expires_in":null"#, Some(7_200_000)),
-        (&lasting, r#","expires_in":-5"#, Some(7_200_000)),
-        (&lasting, r#","expires_in":60"#, Some(60_000)),
-        (&never, r#","expires_in":0"#, None),
-        (&never, r#","expires_in":0,"expires_at":1767229200"#, None),
-        (&usual, r#","expires_at":1767229200"#, Some(3_600_000)),
-        (&usual, r#","expires_at":"1767229200""#, Some(3_600_000)),
-        (&usual, r#","expires_at":1767229200000"#, Some(3_600_000)),
-        (&usual, r#","expires_at":"2026-01-01T01:00:00Z""#, Some(3_600_000)),
-        (&usual, r#","expires_at":"2026-01-01T02:00:00+01:00""#, Some(3_600_000)),
-        (&usual, r#","expires_at":"tomorrow""#, None),
-        (&usual, r#","expires_at":-1"#, None),
-        (&usual, r#","expires_at":1e300"#, Some(10 * YEAR)),
-        (&usual, r#","expires_in":60,"expires_at":1767229200"#, Some(60_000)),
+        (&usual, r#","expires_in":3600"#, Within(3_600_000)),
+        (&usual, r#","expires_in":"3600""#, Within(3_600_000)),
+        (&usual, r#","expires_in":" 3600 ""#, Within(3_600_000)),
+        (&usual, r#","expires_in":3599.5"#, Within(3_599_500)),
+        (&usual, r#","expires_in":"3.6e3""#, Within(3_600_000)),
+        (&usual, r#","expires_in":0"#, Invalid("0")),
+        (&usual, r#","expires_in":"0""#, Invalid("0")),
+        (&usual, r#","expires_in":0.0001"#, Invalid("0.0001")),
+        (&usual, r#","expires_in":-1"#, Invalid("-1")),
+        (&usual, r#","expires_in":"-1""#, Invalid("-1")),
+        (&usual, r#","expires_in":1e99"#, Within(10 * YEAR)),
+        (&usual, r#","expires_in":"1e99""#, Within(10 * YEAR)),
+        (&usual, r#","expires_in":"1e999""#, Invalid("1e999")),
+        (&usual, r#","expires_in":18446744073709551615"#, Within(10 * YEAR)),
+        (&usual, r#","expires_in":"NaN""#, Invalid("NaN")),
+        (&usual, r#","expires_in":"inf""#, Invalid("inf")),
+        (&usual, r#","expires_in":null"#, Absent),
+        (&usual, r#","expires_in":true"#, Invalid("true")),
+        (&usual, r#","expires_in":"soon""#, Invalid("soon")),
+        (&usual, r#","expires_in":{}"#, Invalid("{}")),
+        (&usual, "", Absent),
+        (&ms, r#","expires_in":3600000"#, Within(3_600_000)),
+        (&lasting, "", Absent),
+        (&lasting, r#","expires_in":-5"#, Invalid("-5")),
+        (&never, r#","expires_in":0"#, Absent),
+        (&never, r#","expires_in":0,"expires_at":1767229200"#, Absent),
+        (&usual, r#","expires_at":1767229200"#, Within(3_600_000)),
+        (&usual, r#","expires_at":"1767229200""#, Within(3_600_000)),
+        (&usual, r#","expires_at":1767229200000"#, Within(3_600_000)),
+        (&usual, r#","expires_at":"2026-01-01T01:00:00Z""#, Within(3_600_000)),
+        (&usual, r#","expires_at":"2026-01-01T02:00:00+01:00""#, Within(3_600_000)),
+        (&usual, r#","expires_at":"2025-12-31T23:00:00Z""#, Invalid("2025-12-31T23:00:00Z")),
+        (&usual, r#","expires_at":1767222000"#, Invalid("1767222000")),
+        (&usual, r#","expires_at":"tomorrow""#, Invalid("tomorrow")),
+        (&usual, r#","expires_at":-1"#, Invalid("-1")),
+        (&usual, r#","expires_at":1e300"#, Within(10 * YEAR)),
+        (&usual, r#","expires_in":60,"expires_at":1767229200"#, Within(60_000)),
+        (&usual, r#","expires_in":0,"expires_at":1767229200"#, Within(3_600_000)),
     ] {
-        assert_eq!(end(provider, fields), wanted, "{fields}");
+        let found = tokens(provider, &format!(r#"{{"access_token":"A"{fields}}}"#)).lifetime;
+        let wanted = match wanted {
+            Absent => StatedLifetime::Absent,
+            Invalid(value) => StatedLifetime::Invalid(value.to_owned()),
+            Within(ms) => StatedLifetime::Until(Timestamp(HERE + ms)),
+        };
+        assert_eq!(found, wanted, "{fields}");
     }
+    assert_eq!(lasting.default_lifetime_ms(), Some(7_200_000));
     let absolute = provider(r#","answer":{"expires_at":"/ends"}"#);
-    assert_eq!(end(&absolute, r#","expires_in":60,"ends":1767229200"#), Some(3_600_000));
+    let found = tokens(&absolute, r#"{"access_token":"A","expires_in":60,"ends":1767229200}"#).lifetime;
+    assert_eq!(found, StatedLifetime::Until(Timestamp(HERE + 3_600_000)));
+}
+
+#[test]
+fn the_token_type_is_a_scheme_that_a_client_can_send() {
+    let zoho = provider(r#","api":{"base_url":"https://api.a.example","scheme":"Zoho-oauthtoken"}"#);
+    let own_header = provider(r#","api":{"base_url":"https://api.a.example","header":"X-Token","scheme":""}"#);
+    let usual = provider("");
+    for (provider, sent, scheme, extra) in [
+        (&usual, r#","token_type":"bearer""#, "Bearer", None),
+        (&usual, r#","token_type":"bot""#, "Bearer", Some("bot")),
+        (&usual, r#","token_type":"N_A""#, "Bearer", Some("N_A")),
+        (&usual, r#","token_type":"DPoP""#, "DPoP", None),
+        (&usual, r#","token_type":"mac""#, "mac", None),
+        (&usual, r#","token_type":"a b\r\nX: y""#, "Bearer", None),
+        (&usual, "", "Bearer", None),
+        (&zoho, r#","token_type":"Bearer""#, "Zoho-oauthtoken", Some("Bearer")),
+        (&zoho, "", "Zoho-oauthtoken", None),
+        (&zoho, r#","token_type":"DPoP""#, "DPoP", None),
+        (&own_header, r#","token_type":"user""#, "Bearer", Some("user")),
+    ] {
+        let found = tokens(provider, &format!(r#"{{"access_token":"A"{sent}}}"#));
+        assert_eq!(found.token_type, scheme, "{sent}");
+        assert_eq!(found.extra.get("token_type").and_then(Value::as_str), extra, "{sent}");
+    }
+}
+
+#[test]
+fn granted_and_requested_scopes_are_compared_as_sets() {
+    let of = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let usual = provider("");
+    let commas = provider(r#","scope_separator":",","unechoed_scopes":["email"]"#);
+    for (provider, requested, granted, missing) in [
+        (&usual, &["a", "b"][..], "a b", &[][..]),
+        (&usual, &["a", "b"], "b  a c", &[]),
+        (&usual, &["a", "b"], "a,b", &[]),
+        (&usual, &["a", "b"], "a", &["b"]),
+        (&usual, &["openid", "offline_access", "b"], "x", &["b"]),
+        (&commas, &["email", "a"], "a,c", &[]),
+        (&usual, &["email", "a"], "a,c", &["email"]),
+        (&usual, &["A"], "a", &["A"]),
+    ] {
+        assert_eq!(provider.missing_scopes(&of(requested), granted), of(missing), "{requested:?} {granted}");
+    }
+}
+
+#[test]
+fn an_excerpt_of_an_unreadable_body_holds_nothing_that_may_be_a_token() {
+    let usual = provider("");
+    for body in [
+        r#"{"access_token":"PLANTED0123456789","refresh_token":"PLANTED-ab"#,
+        "access_token: PLANTED",
+        "<p>token=PLANTED12345678901234567890</p>",
+        "PLANTEDabcdefghijklmnopqrstuvwxyzabcdef",
+    ] {
+        for status in [200, 400, 502] {
+            let refusal = refusal(&usual, status, body);
+            let excerpt = refusal.excerpt.unwrap_or_else(|| panic!("{status} {body}"));
+            assert!(!excerpt.contains("PLANTED"), "{excerpt}");
+        }
+    }
+    let page = refusal(&usual, 502, "<html>\n <h1>Bad gateway</h1>\n</html>");
+    assert_eq!(page.excerpt.as_deref(), Some("<html> <h1>Bad gateway</h1> </html>"));
+    assert!(
+        refusal(&usual, 502, &"word ".repeat(1000)).excerpt.is_some_and(|text| text.chars().count() <= MAX_EXCERPT)
+    );
 }
 
 #[test]
@@ -170,7 +250,9 @@ fn an_instant_of_a_clock_that_is_off_is_moved_to_ours() {
     };
     assert_eq!(hour_ahead.skew_ms(), Some(3_600_000));
     match provider("").read(&hour_ahead) {
-        Answer::Tokens(tokens) => assert_eq!(tokens.expires_at, Some(Timestamp(HERE + 3_600_000))),
+        Answer::Tokens(tokens) => {
+            assert_eq!(tokens.lifetime, StatedLifetime::Until(Timestamp(HERE + 3_600_000)));
+        }
         Answer::Refused(refusal) => panic!("{refusal:?}"),
     }
     let same_second = RawAnswer { received_at: Timestamp(HERE + 999), date: Some(Timestamp(HERE)), ..raw(200, "") };
@@ -196,16 +278,16 @@ fn blame_is_placed_where_it_belongs() {
         (&usual, 400, r#"{"error":"invalid_client"}"#, App, "invalid_client", false),
         (&usual, 401, r#"{"error":"invalid_client"}"#, App, "invalid_client", false),
         (&usual, 401, r#"{"error":"invalid_grant"}"#, Grant, "invalid_grant", false),
-        (&usual, 401, r#"{"error":"access_denied"}"#, App, "access_denied", false),
-        (&usual, 401, r#"{"error":"Unauthorized"}"#, App, "Unauthorized", false),
+        (&usual, 401, r#"{"error":"access_denied"}"#, Provider, "access_denied", false),
+        (&usual, 401, r#"{"error":"Unauthorized"}"#, Provider, "Unauthorized", false),
         (&usual, 401, r#"{"error":"session_limit"}"#, Provider, "session_limit", false),
-        (&usual, 401, "", App, "http_401", false),
-        (&usual, 401, "<html>who are you</html>", App, "http_401", false),
-        (&usual, 400, r#"{"error":"unauthorized_client"}"#, App, "unauthorized_client", false),
-        (&usual, 400, r#"{"error":"access_denied"}"#, Grant, "access_denied", false),
+        (&usual, 401, "", Provider, "http_401", false),
+        (&usual, 401, "<html>who are you</html>", Provider, "http_401", false),
+        (&usual, 400, r#"{"error":"unauthorized_client"}"#, Provider, "unauthorized_client", false),
+        (&usual, 400, r#"{"error":"access_denied"}"#, Provider, "access_denied", false),
         (&usual, 400, r#"{"error":"expired_token"}"#, Grant, "expired_token", false),
         (&usual, 400, r#"{"error":"authorization_pending"}"#, Provider, "authorization_pending", false),
-        (&usual, 429, r#"{"error":"slow_down"}"#, Provider, "slow_down", false),
+        (&usual, 429, r#"{"error":"slow_down"}"#, Provider, "rate_limited", false),
         (&usual, 400, r#"{"error":"invalid_request"}"#, Provider, "invalid_request", false),
         (&usual, 400, r#"{"error":"something new"}"#, Provider, "something_new", false),
         (&usual, 400, r#"{"error":{"code":190,"type":"OAuthException"}}"#, Provider, "OAuthException", false),
@@ -224,10 +306,10 @@ fn blame_is_placed_where_it_belongs() {
         (&usual, 200, r#"{"error":"bad_verification_code"}"#, Provider, "bad_verification_code", false),
         (&usual, 200, r#"{"error":"invalid_grant"}"#, Grant, "invalid_grant", false),
         (&usual, 200, "error=invalid_client", App, "invalid_client", false),
-        (&usual, 200, "<html>signed out</html>", Provider, "not_json", true),
-        (&usual, 200, "", Provider, "not_json", true),
-        (&usual, 200, "\"text\"", Provider, "not_json", true),
-        (&usual, 200, r#"{"access_token":"A"#, Provider, "not_json", true),
+        (&usual, 200, "<html>signed out</html>", Provider, "unreadable_body", true),
+        (&usual, 200, "", Provider, "unreadable_body", true),
+        (&usual, 200, "\"text\"", Provider, "unreadable_body", true),
+        (&usual, 200, r#"{"access_token":"A"#, Provider, "unreadable_body", true),
         (&usual, 200, "{}", Provider, "no_access_token", true),
         (&usual, 200, "[]", Provider, "no_access_token", true),
         (&usual, 200, r#"{"access_token":null}"#, Provider, "no_access_token", true),
@@ -243,16 +325,48 @@ fn blame_is_placed_where_it_belongs() {
         (&slack, 500, r#"{"error":"invalid_refresh_token"}"#, Grant, "invalid_refresh_token", false),
     ] {
         let refusal = refusal(provider, status, body);
-        let found = (refusal.blame, refusal.error.as_str(), refusal.unclear);
-        assert_eq!(found, (blame, error, unclear), "{status} {body}");
+        let found = (refusal.blame, refusal.word(), refusal.unclear);
+        assert_eq!(found, (blame, error.to_owned(), unclear), "{status} {body}");
     }
     // A description that the entry knows says more than the code.
     let zoom = provider(r#","answer":{"error_description":"/reason"},"errors":{"Invalid Token!":"grant"}"#);
     let gone = refusal(&zoom, 401, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#);
-    assert_eq!((gone.blame, gone.error.as_str()), (Blame::Grant, "invalid_request"));
+    assert_eq!((gone.blame, gone.word().as_str()), (Blame::Grant, "invalid_request"));
     assert_eq!(refusal(&zoom, 401, r#"{"reason":"no","error":"invalid_client"}"#).blame, Blame::App);
     let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(MOST_TOKEN + 1));
-    assert_eq!(refusal(&usual, 200, &long).error, "malformed_token");
+    assert_eq!(refusal(&usual, 200, &long).word(), "malformed_token");
+}
+
+#[test]
+fn only_invalid_client_is_about_the_client_and_other_refusals_may_be() {
+    use EndpointHealth::{Fails, Limits, Works};
+    let usual = provider("");
+    for (status, body, ambiguous, health) in [
+        (401, r#"{"error":"invalid_client"}"#, false, Works),
+        (400, r#"{"error":"invalid_grant"}"#, false, Works),
+        (400, r#"{"error":"invalid_request"}"#, false, Works),
+        (400, r#"{"error":"unauthorized_client"}"#, true, Works),
+        (200, r#"{"error":"unauthorized_client"}"#, true, Works),
+        (403, r#"{"error":"access_denied"}"#, true, Works),
+        (401, r#"{"message":"session ended"}"#, true, Works),
+        (401, "", true, Fails),
+        (401, "<html>", true, Fails),
+        (403, "<html>", true, Fails),
+        (400, "<html>", true, Fails),
+        (400, r#"{"error":"their_own"}"#, true, Works),
+        (402, r#"{"error":"payment_required"}"#, false, Works),
+        (404, "", false, Fails),
+        (429, "", false, Limits),
+        (429, r#"{"error":"invalid_client"}"#, false, Limits),
+        (500, r#"{"error":"server_error"}"#, false, Fails),
+        (503, "", false, Fails),
+        (200, "<html>", false, Fails),
+        (302, "", false, Fails),
+    ] {
+        let refusal = refusal(&usual, status, body);
+        assert_eq!((refusal.ambiguous, refusal.endpoint_health()), (ambiguous, health), "{status} {body}");
+    }
+    assert_eq!(Refusal::of_sent(&Sent::Unclear("timeout".to_owned())).endpoint_health(), Fails);
 }
 
 #[test]
@@ -272,14 +386,14 @@ fn what_the_provider_wants_and_says_is_kept_within_bounds() {
     let long = said(&"é".repeat(400)).expect("a description");
     assert_eq!(long.chars().count(), MOST_DESCRIPTION + 1);
     let elsewhere = refusal(&usual, 400, r#"{"error":{"message":"in here","code":"x"}}"#);
-    assert_eq!((elsewhere.error.as_str(), elsewhere.description.as_deref()), ("x", Some("in here")));
+    assert_eq!((elsewhere.word().as_str(), elsewhere.description.as_deref()), ("x", Some("in here")));
 }
 
 #[test]
 fn what_never_came_back_is_the_networks_fault() {
     let blame = |sent: Sent| {
         let refusal = Refusal::of_sent(&sent);
-        (refusal.blame, refusal.error, refusal.unclear)
+        (refusal.blame, refusal.word(), refusal.unclear)
     };
     let network = |error: &str, unclear| (Blame::Network, error.to_owned(), unclear);
     assert_eq!(blame(Sent::NotSent("refused".to_owned())), network("unreachable", false));

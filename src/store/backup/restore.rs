@@ -128,8 +128,8 @@ const NEWER: &str = "SELECT r.connection_id FROM replaced.grants r
         AND rc.created_at = c.created_at AND rc.profile_id = c.profile_id AND rc.status = 'success'";
 
 const GRANT_COLUMNS: &str = "version, key_id, sealed, token_type, scope, issued_at, expires_at, refresh_token,
-    refresh_issued_at, refresh_expires_at, rotates, due_at, uncertain_at, failures, blame, last_attempt_at, last_result,
-    last_refreshed_at, skew_ms";
+    refresh_issued_at, refresh_expires_at, due_at, uncertain_at, failures, blame, last_attempt_at, last_result,
+    last_refreshed_at, skew_ms, lifetime_ms, short_lived, refused_since, failure, warnings";
 
 /// Marks what a copy cannot know, and ends what must not come back: sessions, links to log in with, short-lived tokens.
 fn doubt(draft: &Path, old: Option<&Path>, keys: &KeyList, now: i64) -> rusqlite::Result<(u64, u64)> {

@@ -25,7 +25,7 @@ fn every_definition_is_one_that_grantry_takes() {
                 let definition = simulator::definition(&options, &simulator::url_of(options.listen));
                 let entry =
                     Entry::parse(&definition.to_string()).unwrap_or_else(|error| panic!("{error}: {definition}"));
-                assert_eq!(entry.rotates, rotation != Rotation::None);
+                assert_eq!(entry.rotates, (rotation != Rotation::None).then_some(true));
                 assert_eq!(entry.replay_grace_s, (rotation == Rotation::Grace(30)).then_some(30));
             }
         }

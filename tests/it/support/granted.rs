@@ -49,6 +49,9 @@ pub async fn authorize(server: &mut Server, practice: &Practice, connections: &[
             refresh_expires_at: None,
             due_at: Some(Timestamp(expires_at.0 - 60_000)),
             skew_ms: None,
+            stated_lifetime_ms: None,
+            short_lived: 0,
+            warnings: Vec::new(),
         };
         let written = db.write(move |tx| {
             store::grants::put(tx, id, &kept)?;

@@ -4,7 +4,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{App, Wanted},
-    LAST_MOMENT_MS, Look, Memory, Turn, is_older_than_doubt, look, milliseconds, misconfigured, settle,
+    LAST_MOMENT_MS, Look, Memory, Turn, is_older_than_doubt, look, milliseconds, misconfigured,
+    settle::settle,
 };
 use crate::{
     app::registration::Registration,
@@ -65,7 +66,8 @@ async fn take_up(app: &App, id: i64) -> Result<Resumed> {
     if let Some(raw) = kept.as_ref().and_then(RawAnswer::from_secret) {
         tracing::info!(connection = id, "a refresh was cut off behind its answer: the answer is read now");
         let provider = &plan.registration.provider;
-        let endpoint = app.refresher.endpoints.at(provider.refresh_url(), provider.throttle());
+        let client_id = plan.registration.profile.client_id.as_str();
+        let endpoint = app.refresher.endpoints.at(provider.refresh_url(), client_id, provider.throttle());
         let old = is_older_than_doubt(&entry, &plan.grant);
         memory.doubt = plan.grant.uncertain_at.filter(|_| old);
         let turn = settle(app, *plan, &mut memory, Sent::Answered(raw), &endpoint).await?;
@@ -95,6 +97,8 @@ async fn take_up(app: &App, id: i64) -> Result<Resumed> {
         result: "cut_off".to_owned(),
         due_at: Some(due),
         uncertain: true,
+        refused: false,
+        detail: None,
     };
     app.db.write(move |tx| store::grants::fail(tx, id, version, &failure).map(|_| Resumed::Settled)).await
 }
