@@ -207,6 +207,7 @@ CREATE INDEX grants_by_key ON grants (key_id);
 CREATE INDEX grants_by_due ON grants (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX grants_by_blame ON grants (blame) WHERE blame IS NOT NULL;
 CREATE INDEX grants_by_uncertainty ON grants (uncertain_at) WHERE uncertain_at IS NOT NULL;
+CREATE INDEX grants_by_expiry ON grants (expires_at) WHERE refresh_token = 0 AND grant_type <> 'client_credentials';
 CREATE INDEX grants_by_refresh_expiry ON grants (refresh_expires_at) WHERE refresh_expires_at IS NOT NULL;
 
 -- The refresh journal. A row is written before a refresh token is sent; it gets the answer as it came, before anybody reads

@@ -35,6 +35,7 @@ impl App {
                 if with_tokens {
                     found.extend(store::expiring::api_tokens(read, until, MOST + 1)?);
                 }
+                found.extend(store::expiring::access_tokens(read, &reach, until, MOST + 1)?);
                 let lives = lives(read)?;
                 let limiting: Vec<&str> =
                     lives.iter().filter(|(_, life)| life.is_limited()).map(|(slug, _)| slug.as_str()).collect();

@@ -31,12 +31,16 @@ pub(super) fn of_tokens(
     requested: &[String],
     granted: Option<&str>,
     renews: bool,
+    received_at: Timestamp,
 ) -> Current {
     let mut current = of_scopes(provider, requested, granted);
     if let StatedLifetime::Invalid(value) = &set.lifetime {
         current.push((WarningCode::LifetimeInvalid, json!({"value": value})));
     }
     current.extend(of_validity(provider, validity, renews));
+    if renews {
+        current.extend(of_short_lifetime(validity.lifetime_ms(received_at)));
+    }
     current
 }
 
@@ -57,12 +61,14 @@ pub(super) fn of_validity(provider: &Resolved, validity: &Validity, renews: bool
         }
         _ => {}
     }
-    if validity.short_lived > 0
-        && let Some(lifetime_ms) = validity.stated_lifetime_ms.filter(|ms| *ms < MIN_REFRESH_INTERVAL_MS)
-    {
-        current.push((WarningCode::LifetimeBelowFloor, json!({"lifetime_seconds": lifetime_ms / 1000})));
-    }
     current
+}
+
+/// A lifetime that is shorter than the minimum interval between two refreshes.
+fn of_short_lifetime(lifetime_ms: Option<i64>) -> Current {
+    let below = lifetime_ms.filter(|ms| *ms < MIN_REFRESH_INTERVAL_MS);
+    let params = |ms: i64| json!({"lifetime_seconds": ms / 1000});
+    below.map(|ms| (WarningCode::LifetimeBelowFloor, params(ms))).into_iter().collect()
 }
 
 /// What is to be asked for so that a refresh token comes: as the definition has it, or what is customary.

@@ -100,7 +100,7 @@ impl Worker {
     }
 
     /// Makes it look at what is due now.
-    pub(super) fn wake(&self) {
+    pub fn wake(&self) {
         self.shared.wake.send_replace(());
     }
 

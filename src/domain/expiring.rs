@@ -40,6 +40,19 @@ pub enum What {
         /// The slug of its provider.
         provider: String,
     },
+    /// The access token of a connection that has no refresh token: the account has to be connected again.
+    AccessToken {
+        /// The connection.
+        connection_id: i64,
+        /// Its name.
+        name: String,
+        /// The account's owner.
+        owner: Option<String>,
+        /// Its id in another system.
+        external_id: Option<String>,
+        /// The slug of its provider.
+        provider: String,
+    },
     /// A token for our own API.
     ApiToken {
         /// Its id.

@@ -51,6 +51,10 @@ impl DevicePoll {
     pub fn of(answer: Answer) -> Self {
         match answer {
             Answer::Tokens(tokens) => Self::Done(tokens),
+            // At a device, access is denied by the person who was asked (RFC 8628 §3.5).
+            Answer::Refused(refusal) if refusal.is("access_denied") => {
+                Self::Over(Refusal { blame: Blame::Grant, ambiguous: false, ..refusal })
+            }
             Answer::Refused(refusal) => match refusal.word().as_str() {
                 "authorization_pending" => Self::Pending,
                 "slow_down" | "rate_limited" => Self::SlowDown,

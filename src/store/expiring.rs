@@ -41,6 +41,28 @@ pub fn api_tokens(read: &Read<'_>, until: Timestamp, limit: usize) -> Result<Vec
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Access tokens that expire until `until` and cannot be refreshed, of connections within reach.
+pub fn access_tokens(read: &Read<'_>, reach: &Reach, until: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
+    let mut statement = read.conn.prepare_cached(&format!(
+        "SELECT c.id, c.name, c.owner, c.external_id, c.provider, g.expires_at
+         FROM grants g JOIN connections c ON c.id = g.connection_id
+         WHERE g.refresh_token = 0 AND g.grant_type <> 'client_credentials' AND g.expires_at <= ?1
+            AND c.status = 'success' AND {} ORDER BY g.expires_at, c.id LIMIT ?2",
+        reach::within("c.id", "c.owner", 3)
+    ))?;
+    let rows = statement.query_map(params![until.0, limit, reach::ids(reach), reach.owner], |row| {
+        let what = What::AccessToken {
+            connection_id: row.get(0)?,
+            name: row.get(1)?,
+            owner: row.get(2)?,
+            external_id: row.get(3)?,
+            provider: row.get(4)?,
+        };
+        Ok(Expiring { what, why: Cause::Expiry, expires_at: Timestamp(row.get(5)?) })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The slugs of the providers that connections have.
 pub fn providers(read: &Read<'_>) -> Result<Vec<String>> {
     let mut statement = read.conn.prepare_cached("SELECT DISTINCT provider FROM connections")?;

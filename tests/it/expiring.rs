@@ -54,8 +54,8 @@ fn insert(db: &Connection, profile: i64, tokens: &[(&str, Token)]) {
         .unwrap();
         db.execute(
             "INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
-                refresh_token, refresh_issued_at, refresh_expires_at, rotates, due_at, failures, handed_out)
-             VALUES (?1, 'imported', 1, '', x'', 'Bearer', ?2, ?3, 1, ?3, ?4, 0, ?5, ?6, 0)",
+                refresh_token, refresh_issued_at, refresh_expires_at, due_at, failures, handed_out)
+             VALUES (?1, 'imported', 1, '', x'', 'Bearer', ?2, ?3, 1, ?3, ?4, ?5, ?6, 0)",
             params![
                 db.last_insert_rowid(),
                 now + token.granted,

@@ -205,8 +205,9 @@ async fn every_field_of_a_definition_is_checked_and_named() {
         "scope_separator",
         "code_param",
         "expires_in_unit",
+        "refresh_scope",
     ];
-    let lists = ["categories", "hosts", "default_scopes", "callback_params"];
+    let lists = ["categories", "hosts", "default_scopes", "callback_params", "unechoed_scopes"];
     let objects = [
         "variables",
         "authorize_params",

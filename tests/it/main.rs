@@ -28,6 +28,7 @@ mod exchange;
 mod expiring;
 mod failures;
 mod flow_services;
+mod grants;
 mod hostile;
 mod if_match;
 mod inputs;

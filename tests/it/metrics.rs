@@ -185,8 +185,8 @@ async fn every_state_of_a_connection_has_a_name() {
         let Some((expires_at, blame, uncertain_at, failures)) = grant else { continue };
         let made = format!(
             "INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
-                expires_at, refresh_token, rotates, due_at, uncertain_at, failures, blame, handed_out)
-             VALUES ({id}, 'imported', 1, '', x'', 'Bearer', 1, 1, {expires_at}, 0, 0, {far}, {uncertain_at},
+                expires_at, refresh_token, due_at, uncertain_at, failures, blame, handed_out)
+             VALUES ({id}, 'imported', 1, '', x'', 'Bearer', 1, 1, {expires_at}, 0, {far}, {uncertain_at},
                 {failures}, {blame}, 0)"
         );
         db.execute(&made, []).unwrap();

@@ -64,8 +64,8 @@ async fn what_is_wrong_is_told_with_numbers_and_examples() {
          UPDATE connections SET status = 'failed', lost_at = id, lost_reason = 'the provider says no' WHERE id <= 6;
          UPDATE connections SET status = 'success' WHERE id IN (7, 8);
          INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
-            refresh_token, rotates, uncertain_at, failures, last_result, handed_out)
-         VALUES (7, 'imported', 1, '', x'', 'Bearer', 0, 0, 0, 0, 11, 1, 'cut_off', 0);
+            refresh_token, uncertain_at, failures, last_result, handed_out)
+         VALUES (7, 'imported', 1, '', x'', 'Bearer', 0, 0, 0, 11, 1, 'cut_off', 0);
          INSERT INTO events (at, kind, connection_id, profile_id, detail) VALUES (1, 'connected', 1, 1, '{}');",
     )
     .unwrap();

@@ -178,8 +178,8 @@ async fn connections_are_filtered_by_what_is_wrong_with_them() {
         if status.is_some() {
             db.execute(
                 "INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
-                    refresh_token, rotates, uncertain_at, failures, blame, last_attempt_at, last_result, handed_out)
-                 VALUES (?1, 'imported', 1, '', x'', 'Bearer', 0, 0, 1, 0, ?2, 2, ?3, 9, 'timeout', 0)",
+                    refresh_token, uncertain_at, failures, blame, last_attempt_at, last_result, handed_out)
+                 VALUES (?1, 'imported', 1, '', x'', 'Bearer', 0, 0, 1, ?2, 2, ?3, 9, 'timeout', 0)",
                 params![id, uncertain, blame],
             )
             .unwrap();
@@ -381,8 +381,8 @@ async fn what_is_out_of_reach_is_neither_found_nor_counted() {
             "UPDATE connections SET status = 'failed', lost_at = id, lost_reason = 'gone' WHERE id IN (1, 2, 3);
              UPDATE connections SET status = 'success' WHERE id = 4;
              INSERT INTO grants (connection_id, grant_type, version, key_id, sealed, token_type, granted_at, issued_at,
-                refresh_token, rotates, uncertain_at, failures, handed_out)
-             VALUES (4, 'imported', 1, '', x'', 'Bearer', 0, 0, 0, 0, 11, 0, 0);
+                refresh_token, uncertain_at, failures, handed_out)
+             VALUES (4, 'imported', 1, '', x'', 'Bearer', 0, 0, 0, 11, 0, 0);
              INSERT INTO events (at, kind, connection_id, profile_id, detail)
              SELECT id, 'connected', id, profile_id, '{}' FROM connections;
              INSERT INTO events (at, kind, profile_id, detail) VALUES (1, 'app_secret_rejected', 1, '{}');",

@@ -77,6 +77,12 @@ async fn is_kept(admin: &Caller, practice: &Practice, id: i64, grant: u64) -> bo
     let kept = after["authorization_status"] == "success" && after["grant"]["last_refresh"]["ok"] == true;
     if kept {
         assert_eq!(practice.grant(grant).await["alive"], true, "both sides agree: {after}");
+    } else if after["authorization_status"] == "success" {
+        // It is lost by name when the access token expires; until then that is served.
+        assert_ne!(after["grant"]["uncertain_since"], Value::Null, "{after}");
+        let result = after["grant"]["last_refresh"]["result"].as_str().unwrap_or_default();
+        assert!(["invalid_grant", "lost_answer"].contains(&result), "{after}");
+        assert!(admin.get(&token_path(id)).await.json()["access_token"].is_string(), "{after}");
     } else {
         let why = after["connection_lost_reason"].as_str().unwrap_or_default();
         assert!(why.contains(LOST_ANSWER), "it is lost by name: {after}");

@@ -334,7 +334,8 @@ impl Received {
         let validity = Validity::of(provider, &set.lifetime, self.at, None);
         let requested = aim.scopes.as_deref().or(aim.connection.scopes.as_deref());
         let requested = requested.unwrap_or(&provider.entry().default_scopes);
-        let mut current = warnings::of_tokens(provider, set, &validity, requested, set.scope.as_deref(), renews);
+        let mut current =
+            warnings::of_tokens(provider, set, &validity, requested, set.scope.as_deref(), renews, self.at);
         if before.is_some() {
             current.push((WarningCode::RefreshTokenKept, json!({})));
         }

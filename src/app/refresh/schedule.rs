@@ -42,24 +42,22 @@ impl Validity {
         received_at: Timestamp,
         before: Option<&Grant>,
     ) -> Self {
-        let known = before.and_then(|grant| grant.stated_lifetime_ms);
-        match stated {
-            StatedLifetime::Until(at) => {
-                let lifetime_ms = at.0.saturating_sub(received_at.0);
-                let short = lifetime_ms < MIN_REFRESH_INTERVAL_MS;
-                let successive = before.map_or(0, |grant| grant.short_lived).saturating_add(1);
-                Self {
-                    expires_at: Some(*at),
-                    stated_lifetime_ms: Some(lifetime_ms),
-                    short_lived: if short { successive } else { 0 },
-                }
-            }
-            StatedLifetime::Absent | StatedLifetime::Invalid(_) => {
-                let lifetime = known.or_else(|| provider.default_lifetime_ms());
-                let expires_at = lifetime.map(|lifetime_ms| received_at.plus_ms(lifetime_ms));
-                Self { expires_at, stated_lifetime_ms: known, short_lived: before.map_or(0, |grant| grant.short_lived) }
-            }
+        let stated_lifetime_ms = match stated {
+            StatedLifetime::Until(at) => Some(at.0.saturating_sub(received_at.0)),
+            StatedLifetime::Absent | StatedLifetime::Invalid(_) => before.and_then(|grant| grant.stated_lifetime_ms),
+        };
+        let lifetime_ms = stated_lifetime_ms.or_else(|| provider.default_lifetime_ms());
+        let successive = before.map_or(0, |grant| grant.short_lived).saturating_add(1);
+        Self {
+            expires_at: lifetime_ms.map(|lifetime_ms| received_at.plus_ms(lifetime_ms)),
+            stated_lifetime_ms,
+            short_lived: if lifetime_ms.is_some_and(|ms| ms < MIN_REFRESH_INTERVAL_MS) { successive } else { 0 },
         }
+    }
+
+    /// The lifetime of an access token that came at `received_at`, in milliseconds; `None`: unknown.
+    pub(in crate::app) fn lifetime_ms(&self, received_at: Timestamp) -> Option<i64> {
+        self.expires_at.map(|end| end.0.saturating_sub(received_at.0))
     }
 
     /// When to refresh a grant whose access token came at `received_at`; `None`: never. `refreshed`: by a refresh, so that

@@ -44,6 +44,12 @@ pub(super) fn wire(item: &Expiring) -> Value {
                 "id": connection_id, "name": name, "owner": owner, "external_id": external_id, "provider": provider,
             },
         }),
+        What::AccessToken { connection_id, name, owner, external_id, provider } => json!({
+            "what": "access_token", "why": why, "expires_at": expires_at,
+            "connection": {
+                "id": connection_id, "name": name, "owner": owner, "external_id": external_id, "provider": provider,
+            },
+        }),
         What::ApiToken { id, name, user_id } => json!({
             "what": "api_token", "why": why, "expires_at": expires_at,
             "api_token": {"id": id, "name": name, "user_id": user_id},

@@ -147,6 +147,10 @@ impl Entry {
             faults.take("default_scopes", check_text(scope, 1024));
             faults.take("default_scopes", self.sample(scope, false).map(drop));
         }
+        many(faults, "unechoed_scopes", self.unechoed_scopes.len(), MOST_ITEMS);
+        for scope in self.unechoed_scopes.iter().take(MOST_ITEMS) {
+            faults.take("unechoed_scopes", check_text(scope, 1024));
+        }
         // A separator may be a space, which is no text.
         if self.scope_separator.is_empty() || self.scope_separator.chars().count() > 4 {
             faults.add("scope_separator", Why::Malformed("1 to 4 characters"));

@@ -25,6 +25,8 @@ UPDATE grants SET due_at = issued_at + 86400000
     WHERE due_at IS NULL AND expires_at IS NULL AND (refresh_token OR grant_type = 'client_credentials')
         AND connection_id IN (SELECT id FROM connections WHERE status = 'success');
 
+CREATE INDEX grants_by_expiry ON grants (expires_at) WHERE refresh_token = 0 AND grant_type <> 'client_credentials';
+
 -- One more type of event. Only a CHECK changes, so the rows stay as they are (https://www.sqlite.org/lang_altertable.html).
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, '''healed'', ''disconnected'')', '''healed'', ''disconnected'', ''warning'')')

@@ -8,6 +8,7 @@ mod answer;
 pub mod browser;
 mod caller;
 pub mod granted;
+pub mod in_process;
 mod multipart;
 pub mod oidc;
 pub mod person;

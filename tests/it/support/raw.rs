@@ -20,6 +20,12 @@ impl Request {
         self.head.starts_with("POST ")
     }
 
+    /// The path of the request line, without a query.
+    pub fn path(&self) -> String {
+        let target = self.head.split(' ').nth(1).unwrap_or_default();
+        target.split('?').next().unwrap_or_default().to_owned()
+    }
+
     /// The value of a header; empty where there is none.
     pub fn header(&self, name: &str) -> String {
         let line = self.head.lines().find_map(|line| {

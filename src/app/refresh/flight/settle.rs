@@ -169,7 +169,8 @@ fn kept(plan: &Plan, sent: Option<Secret>, raw: &RawAnswer, set: TokenSet, rotat
     let refresh = set.refresh.clone().or_else(|| sent.clone());
     let renews = refresh.is_some() || plan.grant.grant_type == GrantType::ClientCredentials;
     let granted = set.scope.as_deref().or(plan.grant.scope.as_deref());
-    let mut current = warnings::of_tokens(provider, &set, &validity, plan.requested_scopes(), granted, renews);
+    let requested = plan.requested_scopes();
+    let mut current = warnings::of_tokens(provider, &set, &validity, requested, granted, renews, raw.received_at);
     current.extend(warnings::kept_over_refresh(&plan.grant));
     Ok(Kept {
         grant_type: plan.grant.grant_type,
