@@ -86,7 +86,7 @@ async fn populate(admin: &Caller, practice: &Practice, receiver: &Receiver) -> i
     }
     admin.post(&format!("/api/connections/{}/disconnect", connected[3].0), &json!({})).await.expect(200);
     let bad = practice.profile(admin, "Wrong", "PLANTED no good").await;
-    practice.fault("refresh", "invalid_client").await;
+    practice.faults("token", "invalid_client").await;
     admin.post(&refresh(4), &json!({})).await;
     let customer = json!({"name": "Globex", "notification_email": "it@globex.example", "external_id": "g-1"});
     let made = admin.post("/api/managed_users", &customer).await.expect(200);

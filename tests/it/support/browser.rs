@@ -245,7 +245,13 @@ impl Browser {
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
         self.with(selector, "clear", &json!({})).await;
-        self.with(selector, "value", &json!({"text": text})).await;
+        if text.chars().all(|c| u32::from(c) <= 0xffff) {
+            self.with(selector, "value", &json!({"text": text})).await;
+            return;
+        }
+        // Newer drivers type no characters beyond the Basic Multilingual Plane.
+        self.with(selector, "click", &json!({})).await;
+        self.ask("goog/cdp/execute", &json!({"cmd": "Input.insertText", "params": {"text": text}})).await;
     }
 
     /// Presses keys, wherever the focus is: text, or the code points of WebDriver §17.4.2.
