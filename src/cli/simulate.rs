@@ -26,6 +26,9 @@ pub(super) struct Simulate {
     /// grace:N (a used one may be sent again for N seconds), retry-safe (it stays good until the new one is used).
     #[arg(long, value_name = "MODE", default_value = "none")]
     rotation: Rotation,
+    /// Leave the rotation out of the provider definition that --print-provider prints
+    #[arg(long)]
+    undeclared_rotation: bool,
     /// Whose answers and errors to play: plain, slack, salesforce, quickbooks, zoho, shopify.
     #[arg(long, value_name = "PROVIDER", default_value = "plain")]
     like: Like,
@@ -66,6 +69,7 @@ impl Simulate {
         Ok(Options {
             listen,
             rotation: self.rotation,
+            declares_rotation: !self.undeclared_rotation,
             like: self.like,
             access_token_life_s: life,
             redirect_uris: self.redirect_uri,
@@ -127,6 +131,9 @@ fn announce(out: Out, options: &Options, url: &str) {
         if let Some(value) = value {
             let _ = write!(flags, " --{flag} {value}");
         }
+    }
+    if !options.declares_rotation {
+        flags.push_str(" --undeclared-rotation");
     }
     out.line(&format!(
         "\nNow, in another terminal, beside a running `grantry serve`:\n\n    \

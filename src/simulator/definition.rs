@@ -68,13 +68,14 @@ pub fn definition(options: &Options, url: &str) -> Value {
             put("refresh_token_idle_s", 7_776_000.into());
         }
     }
-    if options.rotation != Rotation::None {
+    let declared = if options.declares_rotation { options.rotation } else { Rotation::None };
+    if declared != Rotation::None {
         put("rotates", true.into());
     }
-    if options.rotation == Rotation::RetrySafe {
+    if declared == Rotation::RetrySafe {
         put("retry_safe", true.into());
     }
-    if let Rotation::Grace(seconds) = options.rotation {
+    if let Rotation::Grace(seconds) = declared {
         put("replay_grace_s", seconds.into());
     }
     if let Some(throttle) = options.throttle {

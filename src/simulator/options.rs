@@ -20,6 +20,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What a refresh does to the refresh token.
     pub rotation: Rotation,
+    /// Whether the definition of the provider states its rotation.
+    pub declares_rotation: bool,
     /// Whose answers and errors are played.
     pub like: Like,
     /// Seconds that an access token lives.
@@ -40,6 +42,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             rotation: Rotation::None,
+            declares_rotation: true,
             like: Like::Plain,
             access_token_life_s: 300,
             redirect_uris: Vec::new(),

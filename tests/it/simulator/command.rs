@@ -117,4 +117,7 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
     }
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     assert!(help.contains("[default: 127.0.0.1:9090]") && help.contains("retry-safe"), "{help}");
+    let undeclared = run(&["--print-provider", "--rotation", "strict", "--undeclared-rotation"]).stdout;
+    let entry = Entry::parse(std::str::from_utf8(&undeclared).unwrap()).unwrap();
+    assert!(!entry.rotates && entry.replay_grace_s.is_none());
 }
