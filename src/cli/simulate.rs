@@ -35,11 +35,8 @@ pub(super) struct Simulate {
     /// A redirect URI of the client; repeatable. Without it: any on loopback.
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
-    /// Something that goes wrong from the start, `[ON=]FAULT`; repeatable: status_after:500 (at the token endpoint),
-    /// refresh=drop_after, api=slow:2000. Faults: slow:MS, hang, drop, status:CODE, html, big, never_finish (before the
-    /// request is processed, or after it with _after at the end of the word), truncate_after, rate_limit:SECONDS,
-    /// redirect, error:CODE, invalid_client, expires_in:JSON, no_refresh_token, scope:TEXT, wrong_iss, skew:SECONDS.
-    #[arg(long, value_name = "FAULT")]
+    /// A fault from the start, [ON=]FAULT such as refresh=drop_after; repeatable; --help lists the faults
+    #[arg(long, value_name = "FAULT", long_help = simulator::fault_help())]
     fail: Vec<Rule>,
     /// Answer 429 to the token requests beyond so many in so many seconds.
     #[arg(long, value_name = "REQUESTS/SECONDS")]

@@ -19,7 +19,6 @@ use super::{
     request::Parameters,
     state::Shared,
     token::answered,
-    tokens::Kind,
 };
 
 /// What a header that may hold a credential is shown as.
@@ -44,8 +43,8 @@ pub(super) fn token(request: &HttpRequest, like: Like) -> Option<&str> {
 /// The grant and account behind a request's token, which is used by this; or the refusal (RFC 6750 §3.1).
 fn bearer(shared: &Shared, request: &HttpRequest) -> Result<(u64, String), NoToken> {
     let Some(token) = token(request, shared.options.like) else { return Err(NoToken::Missing) };
-    let found = shared.mint.read(Kind::Access, token).and_then(|(id, serial)| {
-        let mut state = shared.state();
+    let mut state = shared.state();
+    let found = state.read_access(&shared.mint, token).and_then(|(id, serial)| {
         let grant = state.grant(id)?;
         let good = grant.use_access(serial, shared.options.rotation, std::time::Instant::now());
         good.then(|| (id, grant.account.clone()))
@@ -61,7 +60,8 @@ enum NoToken {
 }
 
 impl NoToken {
-    fn answer(self, like: Like) -> Answer {
+    /// The answer; a bad token has this status where one is given.
+    fn answer(self, like: Like, expired_status: Option<u16>) -> Answer {
         let (challenge, why) = match self {
             Self::Missing => ("Bearer realm=\"simulator\"", "there is no access token"),
             Self::Bad => (
@@ -69,9 +69,10 @@ impl NoToken {
                 "the access token is unknown, expired or revoked",
             ),
         };
+        let status = expired_status.filter(|_| matches!(self, Self::Bad)).unwrap_or(401);
         match like {
-            Like::Slack => Answer::json(200, json!({"ok": false, "error": "invalid_auth"})),
-            _ => Answer::json(401, json!({"error": "invalid_token", "error_description": why}))
+            Like::Slack if status == 401 => Answer::json(200, json!({"ok": false, "error": "invalid_auth"})),
+            _ => Answer::json(status, json!({"error": "invalid_token", "error_description": why}))
                 .with("WWW-Authenticate", challenge),
         }
     }
@@ -79,10 +80,10 @@ impl NoToken {
 
 /// `GET /userinfo`.
 pub(super) async fn userinfo(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
-    answered(&shared, On::Userinfo, |_| {
+    answered(&shared, On::Userinfo, (&request, b""), |plan| {
         Ok(match bearer(&shared, &request) {
             Ok((_, account)) => Answer::json(200, like::userinfo(shared.options.like, &account)),
-            Err(refused) => refused.answer(shared.options.like),
+            Err(refused) => refused.answer(shared.options.like, plan.expired_status()),
         })
     })
     .await
@@ -99,10 +100,10 @@ pub(super) async fn echo(shared: web::Data<Shared>, request: HttpRequest, mut bo
         };
         length += chunk.len() as u64;
     }
-    answered(&shared, On::Api, |_| {
+    answered(&shared, On::Api, (&request, b""), |plan| {
         let (grant, account) = match bearer(&shared, &request) {
             Ok(found) => found,
-            Err(refused) => return Ok(refused.answer(shared.options.like)),
+            Err(refused) => return Ok(refused.answer(shared.options.like, plan.expired_status())),
         };
         let mut headers = Map::new();
         for (name, value) in request.headers() {
@@ -143,7 +144,7 @@ fn number(request: &HttpRequest, name: &str, default: u64, most: u64) -> u64 {
 /// `GET /api/stream?chunks=5&ms=0`: one line of JSON at a time.
 pub(super) async fn stream(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
     if let Err(refused) = bearer(&shared, &request) {
-        return refused.answer(shared.options.like).whole();
+        return refused.answer(shared.options.like, None).whole();
     }
     let (chunks, ms) = (number(&request, "chunks", 5, MOST_CHUNKS), number(&request, "ms", 0, MOST_CHUNK_MS));
     let lines = stream::iter(0..chunks).then(move |number| async move {
@@ -160,7 +161,7 @@ pub(super) async fn stream(shared: web::Data<Shared>, request: HttpRequest) -> H
 /// `GET /api/redirect?to=URL`: a redirect to wherever is said.
 pub(super) async fn redirect(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
     if let Err(refused) = bearer(&shared, &request) {
-        return refused.answer(shared.options.like).whole();
+        return refused.answer(shared.options.like, None).whole();
     }
     let parameters = Parameters::of_form(request.query_string().as_bytes()).unwrap_or_default();
     match parameters.get("to").map(header::HeaderValue::from_str) {
@@ -173,7 +174,7 @@ pub(super) async fn redirect(shared: web::Data<Shared>, request: HttpRequest) ->
 pub(super) async fn big(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
     match bearer(&shared, &request) {
         Ok(_) => zeros(number(&request, "mb", 1, MOST_MB)),
-        Err(refused) => refused.answer(shared.options.like).whole(),
+        Err(refused) => refused.answer(shared.options.like, None).whole(),
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{
-    answer::{Answer, Plan},
+    answer::Answer,
+    context::RequestContext,
     faults::On,
     like,
     options::Like,
     page::{choice, escaped, page, scopes},
+    plan::Plan,
     request::Parameters,
     state::{CODE_LIFE, Code, Decision, Device, Shared, State},
     token::answered,
@@ -141,8 +143,7 @@ impl Ask {
 
     /// Tells the client an error.
     fn fail(&self, shared: &Shared, plan: &Plan, error: &str) -> Answer {
-        let more = like::callback(shared.options.like, &shared.url, "");
-        self.back(plan, &[("error", error)], more.into_iter().filter(|(name, _)| *name == "iss").collect())
+        self.back(plan, &[("error", error)], issuer(shared))
     }
 
     /// Hands out a code for this account.
@@ -163,18 +164,24 @@ impl Ask {
     }
 
     /// What the owner said.
-    async fn decided(&self, shared: &Shared, wanted: Wanted, approved: bool, account: &str) -> HttpResponse {
-        let plan = shared.plan(&[On::Authorize]);
+    async fn decided(&self, shared: &Shared, wanted: Wanted, decision: (bool, &str)) -> HttpResponse {
+        let context = RequestContext::of_authorization(&self.parameters);
         // At this endpoint an error goes back to the client, and not into the browser.
-        if let Some(error) = plan.error() {
-            return self.fail(shared, &plan, error).whole();
-        }
-        let mut response = match plan.before(shared).await {
-            Some(instead) => instead,
-            None if approved => plan.after(self.approve(shared, &plan, wanted, account)).await,
-            None => plan.after(self.fail(shared, &plan, "access_denied")).await,
+        let plan = shared.plan(&[On::Authorize], &context).going_back();
+        let mut response = if let Some(instead) = plan.before(shared).await {
+            instead
+        } else {
+            let answer = match (plan.back(), decision) {
+                (Some(told), _) => {
+                    let told: Vec<_> = told.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                    self.back(&plan, &told, issuer(shared))
+                }
+                (None, (true, account)) => self.approve(shared, &plan, wanted, account),
+                (None, (false, _)) => self.fail(shared, &plan, "access_denied"),
+            };
+            plan.after(shared, answer).await
         };
-        plan.skew(&mut response);
+        plan.set_date(&mut response);
         response
     }
 
@@ -195,6 +202,12 @@ impl Ask {
         );
         page(200, "Practice provider", &body)
     }
+}
+
+/// The issuer as a parameter, where this kind of provider names it (RFC 9207).
+fn issuer(shared: &Shared) -> Vec<(&'static str, String)> {
+    let more = like::callback(shared.options.like, &shared.url, "");
+    more.into_iter().filter(|(name, _)| *name == "iss").collect()
 }
 
 fn is_local(text: &str) -> bool {
@@ -223,7 +236,7 @@ pub(super) async fn ask(shared: web::Data<Shared>, request: HttpRequest) -> Http
         None => ask.page(&wanted, query).whole(),
         Some(auto) => {
             let account = ask.hinted().unwrap_or_else(|| ACCOUNTS[0].to_owned());
-            ask.decided(&shared, wanted, auto != "deny", &account).await
+            ask.decided(&shared, wanted, (auto != "deny", &account)).await
         }
     }
 }
@@ -241,8 +254,8 @@ pub(super) async fn decide(shared: web::Data<Shared>, request: HttpRequest, body
     let form = Parameters::of_body(&request, &body).unwrap_or_default();
     let account = account(&form);
     match (form.get("decision"), account) {
-        (Some("approve"), Some(account)) => ask.decided(&shared, wanted, true, &account).await,
-        (Some("deny"), _) => ask.decided(&shared, wanted, false, "").await,
+        (Some("approve"), Some(account)) => ask.decided(&shared, wanted, (true, &account)).await,
+        (Some("deny"), _) => ask.decided(&shared, wanted, (false, "")).await,
         _ => page(400, "This form cannot be read", "<p>Choose an account, and approve or deny.</p>").whole(),
     }
 }
@@ -304,7 +317,7 @@ pub(super) async fn decide_device(shared: web::Data<Shared>, request: HttpReques
 }
 
 /// `GET /.well-known/…` (RFC 8414 §3, OpenID Connect Discovery §4).
-pub(super) async fn discovery(shared: web::Data<Shared>) -> HttpResponse {
+pub(super) async fn discovery(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
     let url = &shared.url;
     let methods = match shared.options.like {
         Like::QuickBooks => vec!["client_secret_basic"],
@@ -333,10 +346,11 @@ pub(super) async fn discovery(shared: web::Data<Shared>) -> HttpResponse {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": shared.options.like == Like::Plain,
     });
-    answered(&shared, On::Discovery, |_| Ok(Answer::json(200, document))).await
+    answered(&shared, On::Discovery, (&request, b""), |_| Ok(Answer::json(200, document))).await
 }
 
 /// `GET /jwks`: no key, as nothing is signed.
-pub(super) async fn jwks() -> HttpResponse {
-    Answer::json(200, serde_json::json!({"keys": []})).whole()
+pub(super) async fn jwks(shared: web::Data<Shared>, request: HttpRequest) -> HttpResponse {
+    let document = serde_json::json!({"keys": []});
+    answered(&shared, On::Jwks, (&request, b""), |_| Ok(Answer::json(200, document))).await
 }

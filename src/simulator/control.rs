@@ -69,7 +69,7 @@ pub(super) async fn forget_counts(shared: web::Data<Shared>, request: HttpReques
 #[serde(deny_unknown_fields)]
 struct NewRule {
     on: String,
-    fault: Words,
+    fault: Value,
     /// Left out: once. `null`: every time.
     #[serde(default = "once")]
     times: Option<u64>,
@@ -77,11 +77,13 @@ struct NewRule {
     skip: u64,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Words {
-    One(String),
-    Several(Vec<String>),
+/// The words of a rule: a text or a list of texts.
+fn words(fault: &Value) -> Option<Vec<&str>> {
+    match fault {
+        Value::String(word) => Some(vec![word]),
+        Value::Array(words) => words.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
@@ -98,14 +100,10 @@ pub(super) async fn add_fault(shared: web::Data<Shared>, request: HttpRequest, b
     answered(&request, || {
         let new: NewRule = read(&body)?;
         let on: On = new.on.parse().map_err(wrong)?;
-        let words = match new.fault {
-            Words::One(word) => vec![word],
-            Words::Several(words) => words,
-        };
+        let words = words(&new.fault).ok_or_else(|| wrong("fault: a text or a list of texts"))?;
         if new.times == Some(0) {
             return Err(wrong("times: at least 1, or null for ever"));
         }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let rule = Rule::new(on, &words, new.times, new.skip).map_err(wrong)?;
         let mut state = shared.state();
         if state.rules.len() >= MOST_RULES {

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: the words for it, and which request it befalls.
+//! What goes wrong on purpose, and which request it befalls. The words for it are in `words.rs`.
 //!
 //! A fault befalls a request either *before* it is processed (nothing has happened at the provider) or *after* (the
 //! code is spent, the refresh token has changed, and the client does not get to know it properly).
@@ -7,7 +7,11 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::options::Unknown;
+use super::{
+    coding::{Coding, EchoForm},
+    combination,
+    options::Unknown,
+};
 
 /// On which requests something goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +40,12 @@ pub enum On {
     Api,
     /// The two documents below `/.well-known`.
     Discovery,
+    /// `/jwks`.
+    Jwks,
 }
 
 impl On {
-    const ALL: [(Self, &str); 12] = [
+    const ALL: [(Self, &str); 13] = [
         (Self::Token, "token"),
         (Self::Refresh, "refresh"),
         (Self::Code, "code"),
@@ -52,9 +58,11 @@ impl On {
         (Self::Authorize, "authorize"),
         (Self::Api, "api"),
         (Self::Discovery, "discovery"),
+        (Self::Jwks, "jwks"),
     ];
 
-    fn word(self) -> &'static str {
+    /// Its word on the command line and in the control API.
+    pub(super) fn word(self) -> &'static str {
         Self::ALL.iter().find(|(on, _)| *on == self).map_or("", |(_, word)| word)
     }
 }
@@ -77,10 +85,10 @@ pub enum When {
     After,
 }
 
-/// What goes wrong.
+/// What goes wrong. `words::WORDS` says how each is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It takes so many milliseconds.
+    /// The answer is delayed, in milliseconds.
     Slow(u64, When),
     /// No answer comes.
     Hang(When),
@@ -88,15 +96,31 @@ pub enum Fault {
     Drop(When),
     /// This status, and a page of HTML that says no more.
     Status(u16, When),
+    /// This status and this text.
+    Answer {
+        /// The status, 200 to 999.
+        status: u16,
+        /// The body, sent as it is.
+        text: String,
+        /// The side on which it lies.
+        when: When,
+    },
     /// The connection is closed in the middle of the answer, before the length that was promised.
     Truncate,
     /// A page of HTML with status 200.
     Html(When),
     /// Ten million bytes of JSON.
     Big(When),
+    /// A small gzip body that expands to more than 100 MiB of JSON.
+    Bomb {
+        /// Whether the `Content-Encoding` field is left out.
+        bare: bool,
+        /// The side on which it lies.
+        when: When,
+    },
     /// A head and some bytes, and then nothing more.
     NeverFinish(When),
-    /// 429 and `Retry-After` with so many seconds. Not processed.
+    /// 429 and `Retry-After` in seconds. Not processed.
     RateLimit(u64),
     /// A redirect to `/elsewhere` with this status. Not processed.
     Redirect(u16),
@@ -104,85 +128,77 @@ pub enum Fault {
     Error(String),
     /// The client's credentials are refused. Not processed.
     InvalidClient,
-    /// `expires_in` is this JSON text.
-    ExpiresIn(String),
+    /// An error that repeats a value of the request: the named parameter, or the credential. Not processed.
+    Echo(EchoForm, Option<String>),
+    /// A field of the answer has another value.
+    Set(Field, FieldValue),
+    /// The answer lacks a field.
+    Omit(Field),
+    /// `access_token` is a JSON number, which works like the token that it stands for.
+    NumericToken,
     /// The answer has no refresh token; a refresh leaves the one there is as it is.
     NoRefreshToken,
-    /// The answer tells this scope.
-    Scope(String),
+    /// A refresh without `scope` is an `invalid_request`.
+    NeedsScope,
+    /// A refresh with `scope` is an `invalid_scope`.
+    RefusesScope,
+    /// A header field has this text.
+    Header(HeaderField, String),
+    /// Number of additional header fields.
+    ManyHeaders(u16),
+    /// The body is encoded, first coding first (RFC 9110 §8.4).
+    Coded {
+        /// The codings.
+        codings: Vec<Coding>,
+        /// Whether the `Content-Encoding` field is left out.
+        bare: bool,
+    },
+    /// The body is UTF-16 with a byte order mark.
+    Utf16 {
+        /// Whether the high byte comes first.
+        big_endian: bool,
+    },
+    /// The error of the `Date` header field, in seconds.
+    Skew(i64),
+    /// A bad access token is answered with this status in place of 401.
+    ExpiredStatus(u16),
     /// The way back from `/authorize` names another issuer (RFC 9207).
     WrongIss,
-    /// The `Date` header is off by so many seconds.
-    Skew(i64),
+    /// The way back from `/authorize` brings these parameters, form-encoded, in place of a code or an error.
+    Back(String),
 }
 
-/// A fault that lies on either side: the side → the fault.
-type Sided = fn(When) -> Fault;
-
-impl FromStr for Fault {
-    type Err = Unknown;
-
-    /// Reads a word such as `status_after:500`. A word that can lie on either side and does not say so lies before.
-    fn from_str(text: &str) -> Result<Self, Unknown> {
-        let (word, argument) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
-        let (name, side) = if let Some(name) = word.strip_suffix("_after") {
-            (name, Some(When::After))
-        } else if let Some(name) = word.strip_suffix("_before") {
-            (name, Some(When::Before))
-        } else {
-            (word, None)
-        };
-        let when = side.unwrap_or(When::Before);
-        let unknown = || Unknown::new(format_args!("{text:?} is no fault; {WORDS}"));
-        let number = |least: u64, most: u64| {
-            let number = argument.and_then(|text| text.parse::<u64>().ok()).filter(|n| (least..=most).contains(n));
-            number.ok_or_else(|| Unknown::new(format_args!("{word} needs a number from {least} to {most}: {word}:N")))
-        };
-        let plain: Option<Sided> = match name {
-            "hang" => Some(Self::Hang),
-            "drop" => Some(Self::Drop),
-            "html" => Some(Self::Html),
-            "big" => Some(Self::Big),
-            "never_finish" => Some(Self::NeverFinish),
-            _ => None,
-        };
-        match (name, argument) {
-            ("slow", _) => Ok(Self::Slow(number(0, 600_000)?, when)),
-            ("status", _) => Ok(Self::Status(u16::try_from(number(200, 599)?).unwrap_or(500), when)),
-            ("truncate", None) if side != Some(When::Before) => Ok(Self::Truncate),
-            (_, None) if plain.is_some() => plain.map(|fault| fault(when)).ok_or_else(unknown),
-            _ if side.is_some() => Err(unknown()),
-            ("rate_limit", _) => Ok(Self::RateLimit(number(0, 1_000_000)?)),
-            ("redirect", None) => Ok(Self::Redirect(302)),
-            ("redirect", Some(_)) => Ok(Self::Redirect(u16::try_from(number(301, 308)?).unwrap_or(302))),
-            ("error", Some(code)) if is_error_code(code) => Ok(Self::Error(code.to_owned())),
-            ("error", _) => Err(Unknown::new("error needs a code: error:invalid_grant")),
-            ("invalid_client", None) => Ok(Self::InvalidClient),
-            ("expires_in", Some(json)) if json.len() <= 100 && is_json(json) => Ok(Self::ExpiresIn(json.to_owned())),
-            ("expires_in", _) => Err(Unknown::new("expires_in needs a JSON value: expires_in:\"3600\"")),
-            ("no_refresh_token", None) => Ok(Self::NoRefreshToken),
-            ("scope", Some(scope)) if scope.len() <= 1000 => Ok(Self::Scope(scope.to_owned())),
-            ("wrong_iss", None) => Ok(Self::WrongIss),
-            ("skew", Some(seconds)) => {
-                let seconds = seconds.parse::<i64>().ok().filter(|s| s.unsigned_abs() <= 10_000_000_000);
-                seconds.map(Self::Skew).ok_or_else(|| Unknown::new("skew needs a number of seconds: skew:-86400"))
-            }
-            _ => Err(unknown()),
-        }
-    }
+/// A field of a token answer (RFC 6749 §5.1) or of a device authorization answer (RFC 8628 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of the RFCs")]
+pub enum Field {
+    ExpiresIn,
+    ExpiresAt,
+    RefreshExpiresIn,
+    Scope,
+    TokenType,
+    Interval,
 }
 
-const WORDS: &str = "there are slow:MS, hang, drop, status:CODE, html, big, never_finish (each also with _before or \
-    _after at the end of the word), truncate_after, rate_limit:SECONDS, redirect[:STATUS], error:CODE, invalid_client, \
-    expires_in:JSON, no_refresh_token, scope:TEXT, wrong_iss, skew:SECONDS";
-
-fn is_error_code(code: &str) -> bool {
-    (1..=100).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+/// The value that a fault gives a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// This JSON text, which may be a number that no program can hold.
+    Json(String),
+    /// An offset from now in seconds, sent as Unix time in seconds.
+    UnixTime(i64),
+    /// An offset from now in seconds, sent as an RFC 3339 text.
+    Rfc3339(i64),
 }
 
-/// Whether it is one JSON value. Numbers that nobody can count with (1e999) are among them.
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+/// A header field that a fault sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of RFC 9110")]
+pub enum HeaderField {
+    ContentType,
+    Date,
+    RetryAfter,
+    WwwAuthenticate,
 }
 
 /// Faults, and which requests they befall.
@@ -200,17 +216,19 @@ pub struct Rule {
     words: Vec<String>,
 }
 
-/// More faults than these on one request mean nothing.
-const MOST_WORDS: usize = 10;
+/// Maximum number of words in one rule.
+const MAX_WORDS: usize = 10;
 
 impl Rule {
-    /// A rule from words.
+    /// A rule from words. An error names a word that is unknown, has no effect on such requests, or contradicts another.
     pub fn new(on: On, words: &[&str], times: Option<u64>, skip: u64) -> Result<Self, Unknown> {
-        if words.is_empty() || words.len() > MOST_WORDS {
-            return Err(Unknown::new(format_args!("fault: 1 to {MOST_WORDS} words")));
+        if words.is_empty() || words.len() > MAX_WORDS {
+            return Err(Unknown::new(format_args!("fault: 1 to {MAX_WORDS} words")));
         }
-        let faults = words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
-        Ok(Self { on, faults, times, skip, words: words.iter().map(ToString::to_string).collect() })
+        let faults: Vec<Fault> = words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
+        combination::check(on, words, &faults)?;
+        let words = words.iter().map(ToString::to_string).collect();
+        Ok(Self { on, faults, times, skip, words })
     }
 
     /// How it is shown.
@@ -222,13 +240,22 @@ impl Rule {
 impl FromStr for Rule {
     type Err = Unknown;
 
-    /// Reads what stands on the command line, `[ON=]FAULT`: every request from the start, to the token endpoint where
-    /// nothing else is said.
+    /// Reads what stands on the command line: `FAULT` (every token request) or `ON=FAULT`. A FAULT that begins with `[`
+    /// is a JSON list of words.
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        // An equals sign behind a colon belongs to the fault.
-        match text.split_once('=').filter(|(on, _)| !on.contains(':')) {
-            Some((on, fault)) => Self::new(on.parse()?, &[fault], None, 0),
-            None => Self::new(On::Token, &[text], None, 0),
+        let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        let (on, fault) = match rest.strip_prefix('=') {
+            Some(fault) => (word.parse()?, fault),
+            None => (On::Token, text),
+        };
+        if fault.starts_with('[') {
+            let words: Vec<String> = serde_json::from_str(fault).map_err(|_| {
+                Unknown::new("a list of faults is a JSON list of texts: [\"status:429\",\"retry_after:5\"]")
+            })?;
+            Self::new(on, &words.iter().map(String::as_str).collect::<Vec<_>>(), None, 0)
+        } else {
+            Self::new(on, &[fault], None, 0)
         }
     }
 }
@@ -258,53 +285,26 @@ pub(super) fn take(rules: &mut Vec<Rule>, on: &[On]) -> Vec<Fault> {
 mod tests {
     use super::*;
 
-    fn fault(word: &str) -> Fault {
-        word.parse().unwrap_or_else(|error| panic!("{word}: {error}"))
-    }
-
-    #[test]
-    fn words_are_read() {
-        assert_eq!(fault("slow:200"), Fault::Slow(200, When::Before));
-        assert_eq!(fault("slow_after:200"), Fault::Slow(200, When::After));
-        assert_eq!(fault("drop_before"), Fault::Drop(When::Before));
-        assert_eq!(fault("drop_after"), Fault::Drop(When::After));
-        assert_eq!(fault("hang"), Fault::Hang(When::Before));
-        assert_eq!(fault("status_after:500"), Fault::Status(500, When::After));
-        assert_eq!(fault("truncate_after"), Fault::Truncate);
-        assert_eq!(fault("redirect"), Fault::Redirect(302));
-        assert_eq!(fault("error:invalid_grant"), Fault::Error("invalid_grant".to_owned()));
-        assert_eq!(fault("skew:-86400"), Fault::Skew(-86_400));
-        for json in ["\"3600\"", "-1", "1e99", "1e999", "null", "\"abc\"", "{\"a\":[1]}"] {
-            assert_eq!(fault(&format!("expires_in:{json}")), Fault::ExpiresIn(json.to_owned()));
-        }
-        for bad in [
-            "",
-            "slow",
-            "slow:",
-            "slow:x",
-            "hang:1",
-            "status:99",
-            "truncate_before",
-            "error:",
-            "error:A B",
-            "expires_in:abc",
-            "expires_in:1 2",
-            "wrong_iss_after",
-            "skew:",
-            "redirect:200",
-            "wrong",
-        ] {
-            assert!(bad.parse::<Fault>().is_err(), "{bad}");
-        }
-    }
-
     #[test]
     fn a_rule_of_the_command_line_is_for_the_token_endpoint_unless_it_says_more() {
         let rule = |text: &str| text.parse::<Rule>().map(|rule| (rule.on, rule.faults));
+        let scope = |json: &str| Fault::Set(Field::Scope, FieldValue::Json(json.to_owned()));
         assert_eq!(rule("hang"), Ok((On::Token, vec![Fault::Hang(When::Before)])));
         assert_eq!(rule("api=slow:5"), Ok((On::Api, vec![Fault::Slow(5, When::Before)])));
-        assert_eq!(rule("scope:a=b"), Ok((On::Token, vec![Fault::Scope("a=b".to_owned())])));
-        assert!(rule("nothing=hang").is_err());
+        assert_eq!(rule("scope:a=b"), Ok((On::Token, vec![scope("\"a=b\"")])));
+        assert_eq!(rule("scope:a@b=c"), Ok((On::Token, vec![scope("\"a@b=c\"")])));
+        assert_eq!(
+            rule("refresh=[\"status:429\",\"retry_after:5\"]"),
+            Ok((
+                On::Refresh,
+                vec![Fault::Status(429, When::Before), Fault::Header(HeaderField::RetryAfter, "5".to_owned())]
+            ))
+        );
+        assert_eq!(rule("[\"html\"]"), Ok((On::Token, vec![Fault::Html(When::Before)])));
+        for bad in ["nothing=hang", "=hang", "", "refresh=", "refresh=[]", "refresh=[1]", "refresh=[\"hang\"", "[hang]"]
+        {
+            assert!(rule(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `GET /control/state` | counters and grants, never a token; `?grants=false`, `?grant=ID` for less |
 //! | `DELETE /control/counts` | counters back to zero |
-//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `null`: for ever; `fault` may be a list |
+//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `times` `null`: every time; `fault` may be a list |
 //! | `GET`, `DELETE /control/faults` | those that are still to come; none any more |
 //! | `POST /control/clients` | `{"client_id":…,"client_secret":…,"redirect_uris":[],"auth":"any"}`: adds or changes |
 //! | `POST /control/expire` | `{"grant":ID}`, or `null` for all: access tokens expire at once |
@@ -34,31 +34,16 @@
 //! | `POST /control/grants` | `{"count":N}`: grants out of nothing, with their tokens |
 //!
 //! `on` is one of `token` (all of `/token`), `refresh`, `code`, `device`, `client_credentials` (parts of it),
-//! `device_authorization`, `revoke`, `introspect`, `userinfo`, `authorize`, `api`, `discovery`. The first rule that
-//! fits befalls a request as it arrives; a rule of several faults brings all of them.
-//!
-//! | fault | what happens |
-//! |---|---|
-//! | `slow:MS` | it takes so long |
-//! | `hang` | no answer ever comes |
-//! | `drop` | the connection is closed without an answer |
-//! | `status:CODE` | this status with a page of HTML |
-//! | `html` | a page of HTML with status 200 |
-//! | `big` | ten million bytes of JSON |
-//! | `never_finish` | a head, some bytes, then nothing |
-//! | *each of these* | `…_before` (as without): nothing is processed; `…_after`: the code is spent, the token rotated |
-//! | `truncate_after` | processed; the connection is closed before the length that was promised |
-//! | `rate_limit:SECONDS` | 429 with `Retry-After`; not processed |
-//! | `redirect`, `redirect:STATUS` | to `/elsewhere`, which looks like success and is counted; not processed |
-//! | `error:CODE`, `invalid_client` | this error; not processed |
-//! | `expires_in:JSON`, `scope:TEXT` | the answer says that |
-//! | `no_refresh_token` | the answer has none; a refresh does not rotate |
-//! | `wrong_iss` | the way back names another issuer |
-//! | `skew:SECONDS` | the `Date` header is off |
+//! `device_authorization`, `revoke`, `introspect`, `userinfo`, `authorize`, `api`, `discovery`, `jwks`. The first rule
+//! that fits befalls a request as it arrives; a rule of several faults brings all of them. The faults are those of
+//! [`WORDS`].
 
 mod answer;
 mod api;
 mod authorize;
+mod coding;
+mod combination;
+mod context;
 mod control;
 mod definition;
 mod faults;
@@ -66,11 +51,13 @@ mod grants;
 mod like;
 mod options;
 mod page;
+mod plan;
 mod refusal;
 mod request;
 mod state;
 mod token;
 mod tokens;
+mod words;
 
 use std::{
     io,
@@ -88,9 +75,11 @@ use actix_web::{
     web,
 };
 
+pub use coding::{Coding, EchoForm};
 pub use definition::{SLUG, definition};
-pub use faults::{Fault, On, Rule, When};
+pub use faults::{Fault, Field, FieldValue, HeaderField, On, Rule, When};
 pub use options::{CLIENT_ID, CLIENT_SECRET, Like, Options, Rotation, Throttle, Unknown};
+pub use words::{WORDS, Word, fault_help};
 
 use answer::Answer;
 use state::Shared;

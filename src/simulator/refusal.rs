@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     BadRefreshToken,
     /// A refresh asks for more than was granted, or the scope is malformed.
     Scope,
+    /// A refresh has a scope, and must not.
+    ScopeOnRefresh,
     /// Nobody has decided yet (RFC 8628 §3.5).
     Pending,
     /// The device asks too often (RFC 8628 §3.5).
@@ -57,6 +59,7 @@ impl Refusal {
                 ("invalid_grant", "the refresh_token is unknown, used, revoked or another client's")
             }
             Self::Scope => ("invalid_scope", "the scope is malformed or more than was granted"),
+            Self::ScopeOnRefresh => ("invalid_scope", "a refresh must not have a scope"),
             Self::Pending => ("authorization_pending", "nobody has decided yet"),
             Self::SlowDown => ("slow_down", "wait longer between requests"),
             Self::Denied => ("access_denied", "the account's owner said no"),

@@ -68,6 +68,11 @@ impl Parameters {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The name and the value of a parameter.
+    pub(super) fn get_with_name(&self, name: &str) -> Option<(&str, &str)> {
+        self.0.get_key_value(name).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The scopes that are asked for. They are separated as the RFC has it or by commas.
     pub(super) fn scopes(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -133,6 +138,11 @@ impl Shown {
             return Err(Refusal::Request("the client names itself in two ways"));
         }
         Ok(Self { id, secret: Some(secret), auth: Auth::Basic })
+    }
+
+    /// The client secret, whether or not it is good.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.secret.as_deref()
     }
 
     /// The client's id, if these are its credentials.

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    answer::Plan,
+    context::RequestContext,
     faults::{self, On, Rule},
     grants::{End, Grant},
     options::{CLIENT_ID, CLIENT_SECRET, Like, Options},
+    plan::Plan,
     request::Auth,
     tokens::{Kind, Mint, fingerprint},
 };
@@ -22,6 +23,7 @@ use super::{
 const MOST_GRANTS: usize = 50_000;
 const MOST_CODES: usize = 20_000;
 const MOST_DEVICES: usize = 10_000;
+const MAX_NUMERIC_TOKENS: usize = 1000;
 /// Beyond these no more are taken.
 pub(super) const MOST_CLIENTS: usize = 1000;
 pub(super) const MOST_RULES: usize = 1000;
@@ -109,6 +111,8 @@ pub(super) struct State {
     next_code: u64,
     pub devices: BTreeMap<u64, Device>,
     next_device: u64,
+    /// Access tokens that were issued as numbers, and the grant and serial number behind each.
+    numeric_tokens: VecDeque<(u64, (u64, u64))>,
     pub rules: Vec<Rule>,
     /// Requests by endpoint.
     endpoints: BTreeMap<String, u64>,
@@ -162,8 +166,21 @@ impl Shared {
     }
 
     /// What befalls the next request of one of these kinds.
-    pub(super) fn plan(&self, on: &[On]) -> Plan {
-        Plan(faults::take(&mut self.state().rules, on))
+    pub(super) fn plan(&self, on: &[On], context: &RequestContext) -> Plan {
+        let faults = faults::take(&mut self.state().rules, on);
+        Plan::new(faults, context)
+    }
+
+    /// A number that works like this access token of ours.
+    pub(super) fn numeric_alias(&self, token: &str) -> Option<u64> {
+        let numbers = self.mint.read(Kind::Access, token)?;
+        let number = self.mint.numeric(numbers);
+        let mut state = self.state();
+        if state.numeric_tokens.len() >= MAX_NUMERIC_TOKENS {
+            state.numeric_tokens.pop_front();
+        }
+        state.numeric_tokens.push_back((number, numbers));
+        Some(number)
     }
 
     /// Sets the gate.
@@ -294,6 +311,14 @@ impl State {
     /// The grant of this number.
     pub(super) fn grant(&mut self, id: u64) -> Option<&mut Grant> {
         self.grants.get_mut(&id)
+    }
+
+    /// The numbers of an access token, which may have been issued as a number.
+    pub(super) fn read_access(&self, mint: &Mint, token: &str) -> Option<(u64, u64)> {
+        mint.read(Kind::Access, token).or_else(|| {
+            let number: u64 = token.parse().ok()?;
+            self.numeric_tokens.iter().find(|(other, _)| *other == number).map(|(_, numbers)| *numbers)
+        })
     }
 
     /// All grants.

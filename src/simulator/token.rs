@@ -11,11 +11,13 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    answer::{Answer, Plan, too_many},
+    answer::{Answer, too_many},
+    context::{self, RequestContext},
     faults::On,
     grants::{End, Grant},
     like::{self, Issued},
     options::{Like, Rotation},
+    plan::Plan,
     refusal::Refusal,
     request::{Parameters, Shown},
     state::{DEVICE_LIFE, Decision, Device, Gate, Shared, State, grant_cap},
@@ -25,6 +27,8 @@ use super::{
 pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// What is granted where nothing is asked for.
 const SCOPE: &str = "read";
+/// Why a refresh without a scope is refused, in the words of Microsoft Entra ID.
+const SCOPE_IS_MISSING: &str = "AADSTS90014: The required field 'scope' is missing from the credential.";
 /// The life of a token that comes without a refresh token: for ever, as far as anybody here waits.
 const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
 /// What a device that asks too often waits longer each time, in seconds (RFC 8628 §3.5).
@@ -57,6 +61,7 @@ async fn answer_token(
     let _under_way = shared.under_way();
     let grant_type = parameters.as_ref().ok().and_then(|parameters| parameters.get("grant_type")).unwrap_or("none");
     shared.state().count_grant_type(grant_type);
+    let context = RequestContext::of_token_request(parameters.as_ref().ok(), shown.as_ref().ok());
     if let Err(seconds) = shared.throttle(Instant::now()) {
         return too_many(seconds).whole();
     }
@@ -67,7 +72,7 @@ async fn answer_token(
         DEVICE_CODE => &[On::Token, On::Device],
         _ => &[On::Token],
     };
-    let plan = shared.plan(on);
+    let plan = shared.plan(on, &context);
     let mut response = if let Some(instead) = plan.before(shared).await {
         instead
     } else {
@@ -78,9 +83,9 @@ async fn answer_token(
             Err(refusal) => refusal.answer(shared.options.like),
         };
         shared.pass(Gate::After).await;
-        plan.after(answer).await
+        plan.after(shared, answer).await
     };
-    plan.skew(&mut response);
+    plan.set_date(&mut response);
     response
 }
 
@@ -119,6 +124,11 @@ fn issue(
         Some("refresh_token") => {
             let token = parameters.get("refresh_token").ok_or(Refusal::Request("refresh_token is missing"))?;
             let (id, generation) = shared.mint.read(Kind::Refresh, token).ok_or(Refusal::BadRefreshToken)?;
+            match (plan.scope_on_refresh(), parameters.get("scope")) {
+                (Some(true), None) => return Err(Refusal::Request(SCOPE_IS_MISSING)),
+                (Some(false), Some(_)) => return Err(Refusal::ScopeOnRefresh),
+                _ => {}
+            }
             let wanted = parameters.scopes("scope")?;
             let grant = state.grant(id).filter(|grant| grant.client_id == client).ok_or(Refusal::BadRefreshToken)?;
             if wanted.iter().flatten().any(|scope| !grant.scopes.contains(scope)) {
@@ -283,14 +293,19 @@ fn poll(
 pub(super) async fn answered(
     shared: &Shared,
     on: On,
+    (request, body): (&HttpRequest, &[u8]),
     process: impl FnOnce(&Plan) -> Result<Answer, Refusal>,
 ) -> HttpResponse {
-    let plan = shared.plan(&[on]);
-    let mut response = match plan.before(shared).await {
-        Some(instead) => instead,
-        None => plan.after(process(&plan).unwrap_or_else(|refusal| refusal.answer(shared.options.like))).await,
+    let (parameters, shown) = context::read(request, body);
+    let context = RequestContext::of_request(shared.options.like, request, parameters.as_ref(), shown.as_ref());
+    let plan = shared.plan(&[on], &context);
+    let mut response = if let Some(instead) = plan.before(shared).await {
+        instead
+    } else {
+        let answer = process(&plan).unwrap_or_else(|refusal| refusal.answer(shared.options.like));
+        plan.after(shared, answer).await
     };
-    plan.skew(&mut response);
+    plan.set_date(&mut response);
     response
 }
 
@@ -300,7 +315,7 @@ pub(super) async fn device_authorization(
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
-    answered(&shared, On::DeviceAuthorization, |_| {
+    answered(&shared, On::DeviceAuthorization, (&request, &body), |_| {
         let (parameters, shown) = asked(&request, &body)?;
         let scopes = parameters.scopes("scope")?.unwrap_or_else(|| vec![SCOPE.to_owned()]);
         let mut state = shared.state();
@@ -335,7 +350,7 @@ pub(super) async fn device_authorization(
 
 /// `POST /revoke` (RFC 7009). A token that is none, or no longer good, is as good as revoked.
 pub(super) async fn revoke(shared: web::Data<Shared>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    answered(&shared, On::Revoke, |_| {
+    answered(&shared, On::Revoke, (&request, &body), |_| {
         let like = shared.options.like;
         // A token that stands in the header needs no body.
         let parameters = if body.is_empty() { Parameters::default() } else { Parameters::of_body(&request, &body)? };
@@ -353,7 +368,7 @@ pub(super) async fn revoke(shared: web::Data<Shared>, request: HttpRequest, body
             if let Some(grant) = state.grant(id).filter(own).filter(good) {
                 grant.end(End::Client);
             }
-        } else if let Some((id, serial)) = shared.mint.read(Kind::Access, token)
+        } else if let Some((id, serial)) = state.read_access(&shared.mint, token)
             && let Some(grant) = state.grant(id).filter(own)
         {
             grant.end_access(serial);
@@ -369,13 +384,13 @@ pub(super) async fn revoke(shared: web::Data<Shared>, request: HttpRequest, body
 
 /// `POST /introspect` (RFC 7662). To look at a token is not to use it.
 pub(super) async fn introspect(shared: web::Data<Shared>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    answered(&shared, On::Introspect, |_| {
+    answered(&shared, On::Introspect, (&request, &body), |_| {
         let (parameters, shown) = asked(&request, &body)?;
         let mut state = shared.state();
         let client = shown.check(&state, shared.options.like)?;
         let token = parameters.get("token").ok_or(Refusal::Request("token is missing"))?;
         let now = Instant::now();
-        let found = if let Some((id, serial)) = shared.mint.read(Kind::Access, token) {
+        let found = if let Some((id, serial)) = state.read_access(&shared.mint, token) {
             let grant = state.grant(id).filter(|grant| grant.client_id == client);
             grant.and_then(|grant| Some((grant.access_expires(serial, now)?, grant))).map(|(expires, grant)| {
                 let left = expires.saturating_duration_since(now).as_secs();

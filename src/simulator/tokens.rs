@@ -51,6 +51,14 @@ impl Mint {
         format!("{prefix}_{}_{}_{mark}", numbers.0, numbers.1)
     }
 
+    /// The number that stands for an access token: 18 digits, more than a floating-point number can hold.
+    pub(super) fn numeric(&self, numbers: (u64, u64)) -> u64 {
+        const LEAST: u64 = 100_000_000_000_000_000;
+        let mark = self.mark("numeric token", numbers);
+        let number = mark.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
+        LEAST + number % (9 * LEAST)
+    }
+
     /// The numbers of a token that was made here.
     pub(super) fn read(&self, kind: Kind, token: &str) -> Option<(u64, u64)> {
         if token.len() > 100 {
@@ -110,6 +118,8 @@ mod tests {
         let code = mint.user_code(1);
         assert_eq!((code.len(), code.find('-')), (9, Some(4)));
         assert_ne!(code, mint.user_code(2));
+        assert_eq!(mint.numeric((1, 2)).to_string().len(), 18);
+        assert_ne!(mint.numeric((1, 2)), mint.numeric((2, 1)));
         assert_eq!(fingerprint("a"), "ca978112ca1bbdca");
     }
 }

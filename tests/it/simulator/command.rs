@@ -7,7 +7,7 @@ use std::{
 
 use grantry::{
     oauth::catalogue::Entry,
-    simulator::{self, CLIENT_ID, Like, Options, Rotation},
+    simulator::{self, CLIENT_ID, Like, Options, Rotation, WORDS},
 };
 use serde_json::{Value, json};
 
@@ -107,7 +107,10 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
         (&["--access-token-life", "0"], 1, "from 1 to"),
         (&["--rotation", "sometimes"], 2, "one of none, strict, grace:SECONDS, retry-safe"),
         (&["--like", "nobody"], 2, "one of plain, slack"),
-        (&["--fail", "explode"], 2, "is no fault; there are slow:MS"),
+        (&["--fail", "explode"], 2, "unknown fault \"explode\"; faults: slow:MS"),
+        (&["--fail", "userinfo=expires_in:1"], 2, "expires_in has no effect on userinfo requests"),
+        (&["--fail", "refresh=[\"hang\""], 2, "a list of faults is a JSON list of texts"),
+        (&["--fail", "[\"status:500\",\"html\"]"], 2, "status and html contradict each other"),
         (&["--fail", "moon=hang"], 2, "on: one of token"),
         (&["--throttle", "10"], 2, "REQUESTS/SECONDS"),
     ] {
@@ -117,6 +120,11 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
     }
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     assert!(help.contains("[default: 127.0.0.1:9090]") && help.contains("retry-safe"), "{help}");
+    let flat = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in WORDS {
+        let line = format!("{}: {}", word.usage(), word.effect);
+        assert!(flat.contains(&line), "{line}");
+    }
     let undeclared = run(&["--print-provider", "--rotation", "strict", "--undeclared-rotation"]).stdout;
     let entry = Entry::parse(std::str::from_utf8(&undeclared).unwrap()).unwrap();
     assert!(!entry.rotates && entry.replay_grace_s.is_none());

@@ -3,6 +3,7 @@
 mod command;
 mod faults;
 mod like;
+mod played;
 
 use std::{
     io::Write as _,
