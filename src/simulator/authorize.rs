@@ -165,7 +165,7 @@ impl Ask {
 
     /// What the owner said.
     async fn decided(&self, shared: &Shared, wanted: Wanted, decision: (bool, &str)) -> HttpResponse {
-        let context = RequestContext::of_authorization(&self.parameters);
+        let context = RequestContext::of_authorization(&self.client, &self.parameters);
         // At this endpoint an error goes back to the client, and not into the browser.
         let plan = shared.plan(&[On::Authorize], &context).going_back();
         let mut response = if let Some(instead) = plan.before(shared).await {

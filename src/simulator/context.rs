@@ -1,4 +1,4 @@
-//! What is known of a request before it is processed: errors repeat parts of it.
+//! What is known of a request before it is processed: rules are matched by it, and errors repeat parts of it.
 
 use actix_web::HttpRequest;
 
@@ -7,6 +7,8 @@ use super::{
     options::Like,
     refusal::Refusal,
     request::{Parameters, Shown},
+    state::Shared,
+    tokens::Kind,
 };
 
 /// What is known of a request.
@@ -17,28 +19,60 @@ pub(super) struct RequestContext<'a> {
     secret: Option<&'a str>,
     /// The token in the header.
     bearer: Option<&'a str>,
+    /// The grant whose token it carries, or that the client has for itself.
+    pub grant: Option<u64>,
+    /// The client that it names, or that the token was issued to.
+    pub client: Option<String>,
 }
 
 impl<'a> RequestContext<'a> {
     /// Of a request to the token endpoint.
-    pub(super) fn of_token_request(parameters: Option<&'a Parameters>, shown: Option<&'a Shown>) -> Self {
-        Self { parameters, secret: shown.and_then(Shown::secret), bearer: None }
+    pub(super) fn of_token_request(
+        shared: &Shared,
+        parameters: Option<&'a Parameters>,
+        shown: Option<&'a Shown>,
+    ) -> Self {
+        let own = parameters.and_then(|parameters| parameters.get("grant_type")) == Some("client_credentials");
+        let context = Self { parameters, ..Self::default() }.with_client(shown);
+        let mut context = context.with_grant(shared, parameters.and_then(|parameters| parameters.get("refresh_token")));
+        if let (true, Some(client)) = (own, &context.client) {
+            context.grant = shared.state().own_grant_id(client);
+        }
+        context
     }
 
     /// Of any other request.
     pub(super) fn of_request(
-        like: Like,
+        shared: &Shared,
         request: &'a HttpRequest,
         parameters: Option<&'a Parameters>,
         shown: Option<&'a Shown>,
     ) -> Self {
+        let like = shared.options.like;
         let bearer = api::token(request, like).or_else(|| api::token(request, Like::Plain));
-        Self { parameters, secret: shown.and_then(Shown::secret), bearer }
+        let context = Self { parameters, bearer, ..Self::default() }.with_client(shown);
+        let token = parameters.and_then(|parameters| parameters.get("token")).or(bearer);
+        context.with_grant(shared, token)
     }
 
     /// Of the decision on an authorization request.
-    pub(super) fn of_authorization(parameters: &'a Parameters) -> Self {
-        Self { parameters: Some(parameters), ..Self::default() }
+    pub(super) fn of_authorization(client: &str, parameters: &'a Parameters) -> Self {
+        Self { client: Some(client.to_owned()), parameters: Some(parameters), ..Self::default() }
+    }
+
+    fn with_client(self, shown: Option<&'a Shown>) -> Self {
+        let named = self.parameters.and_then(|parameters| parameters.get("client_id"));
+        let client = shown.map(Shown::client_id).or(named).map(str::to_owned);
+        Self { client, secret: shown.and_then(Shown::secret), ..self }
+    }
+
+    fn with_grant(self, shared: &Shared, token: Option<&str>) -> Self {
+        let Some(token) = token else { return self };
+        let mut state = shared.state();
+        let read = shared.mint.read(Kind::Refresh, token).or_else(|| state.read_access(&shared.mint, token));
+        let Some((grant, _)) = read else { return self };
+        let owner = state.grant(grant).map(|grant| grant.client_id.clone());
+        Self { grant: Some(grant), client: self.client.or(owner), ..self }
     }
 
     /// A value that was sent, with its name: this parameter, or the credential.

@@ -75,6 +75,10 @@ struct NewRule {
     times: Option<u64>,
     #[serde(default)]
     skip: u64,
+    /// The only grant that it affects.
+    grant: Option<u64>,
+    /// The only client that it affects.
+    client: Option<String>,
 }
 
 /// The words of a rule: a text or a list of texts.
@@ -105,6 +109,7 @@ pub(super) async fn add_fault(shared: web::Data<Shared>, request: HttpRequest, b
             return Err(wrong("times: at least 1, or null for ever"));
         }
         let rule = Rule::new(on, &words, new.times, new.skip).map_err(wrong)?;
+        let rule = rule.only(new.grant, new.client).map_err(wrong)?;
         let mut state = shared.state();
         if state.rules.len() >= MOST_RULES {
             return Err(wrong(format_args!("there are {MOST_RULES} already")));

@@ -65,6 +65,16 @@ impl On {
     pub(super) fn word(self) -> &'static str {
         Self::ALL.iter().find(|(on, _)| *on == self).map_or("", |(_, word)| word)
     }
+
+    /// Whether requests of this kind carry the token of a grant.
+    fn knows_grant(self) -> bool {
+        matches!(self, Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Userinfo | Self::Api)
+    }
+
+    /// Whether requests of this kind name a client, or carry a token that was issued to one.
+    fn knows_client(self) -> bool {
+        !matches!(self, Self::Discovery | Self::Jwks)
+    }
 }
 
 impl FromStr for On {
@@ -212,12 +222,18 @@ pub struct Rule {
     pub times: Option<u64>,
     /// How many requests go well before that.
     pub skip: u64,
+    /// The one grant whose requests go wrong; `None`: those of every grant.
+    grant: Option<u64>,
+    /// The one client whose requests go wrong; `None`: those of every client.
+    client: Option<String>,
     /// The words, to be shown.
     words: Vec<String>,
 }
 
 /// Maximum number of words in one rule.
 const MAX_WORDS: usize = 10;
+/// Maximum length of a client ID in a rule, in bytes.
+const MAX_CLIENT: usize = 1000;
 
 impl Rule {
     /// A rule from words. An error names a word that is unknown, has no effect on such requests, or contradicts another.
@@ -228,43 +244,97 @@ impl Rule {
         let faults: Vec<Fault> = words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
         combination::check(on, words, &faults)?;
         let words = words.iter().map(ToString::to_string).collect();
-        Ok(Self { on, faults, times, skip, words })
+        Ok(Self { on, faults, times, skip, grant: None, client: None, words })
+    }
+
+    /// The same rule for the requests of one grant or of one client.
+    pub fn only(self, grant: Option<u64>, client: Option<String>) -> Result<Self, Unknown> {
+        let on = self.on;
+        let kinds = |knows: fn(On) -> bool| {
+            let kinds: Vec<_> = On::ALL.iter().filter(|(on, _)| knows(*on)).map(|(_, word)| *word).collect();
+            kinds.join(", ")
+        };
+        if grant.is_some() && client.is_some() {
+            return Err(Unknown::new("grant, client: only one of the two; a grant belongs to one client"));
+        }
+        if grant == Some(0) {
+            return Err(Unknown::new("grant: a number from 1"));
+        }
+        if grant.is_some() && !on.knows_grant() {
+            let (word, known) = (on.word(), kinds(On::knows_grant));
+            return Err(Unknown::new(format_args!("grant: {word} requests belong to no grant; on: one of {known}")));
+        }
+        if client.as_ref().is_some_and(|client| client.is_empty() || client.len() > MAX_CLIENT) {
+            return Err(Unknown::new(format_args!("client: a client ID of 1 to {MAX_CLIENT} bytes")));
+        }
+        if client.is_some() && !on.knows_client() {
+            let (word, known) = (on.word(), kinds(On::knows_client));
+            return Err(Unknown::new(format_args!("client: {word} requests name no client; on: one of {known}")));
+        }
+        Ok(Self { grant, client, ..self })
+    }
+
+    /// Whether the rule is for requests of one of these kinds, of this grant and of this client.
+    fn fits(&self, on: &[On], grant: Option<u64>, client: Option<&str>) -> bool {
+        on.contains(&self.on)
+            && (self.grant.is_none() || self.grant == grant)
+            && (self.client.is_none() || self.client.as_deref() == client)
     }
 
     /// How it is shown.
     pub(super) fn shown(&self) -> Value {
-        json!({"on": self.on.word(), "fault": self.words, "times": self.times, "skip": self.skip})
+        let mut shown = json!({"on": self.on.word(), "fault": self.words, "times": self.times, "skip": self.skip});
+        if let Some(grant) = self.grant {
+            shown["grant"] = grant.into();
+        }
+        if let Some(client) = &self.client {
+            shown["client"] = client.as_str().into();
+        }
+        shown
     }
 }
 
 impl FromStr for Rule {
     type Err = Unknown;
 
-    /// Reads what stands on the command line: `FAULT` (every token request) or `ON=FAULT`. A FAULT that begins with `[`
-    /// is a JSON list of words.
+    /// Reads what stands on the command line: `FAULT` (every token request), `ON=FAULT`, `ON@GRANT=FAULT` or
+    /// `ON@client:ID=FAULT`. A FAULT that begins with `[` is a JSON list of words.
     fn from_str(text: &str) -> Result<Self, Unknown> {
         let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
-        let (on, fault) = match rest.strip_prefix('=') {
-            Some(fault) => (word.parse()?, fault),
-            None => (On::Token, text),
+        let (on, only, fault) = if let Some(fault) = rest.strip_prefix('=') {
+            (word.parse()?, None, fault)
+        } else if let Some(rest) = rest.strip_prefix('@') {
+            let how = || Unknown::new("a fault of one grant or client: ON@GRANT=FAULT or ON@client:ID=FAULT");
+            let (only, fault) = rest.split_once('=').ok_or_else(how)?;
+            let only = match only.strip_prefix("client:") {
+                Some(client) => (None, Some(client.to_owned())),
+                None => (Some(only.parse().map_err(|_| how())?), None),
+            };
+            (word.parse()?, Some(only), fault)
+        } else {
+            (On::Token, None, text)
         };
-        if fault.starts_with('[') {
+        let rule = if fault.starts_with('[') {
             let words: Vec<String> = serde_json::from_str(fault).map_err(|_| {
                 Unknown::new("a list of faults is a JSON list of texts: [\"status:429\",\"retry_after:5\"]")
             })?;
-            Self::new(on, &words.iter().map(String::as_str).collect::<Vec<_>>(), None, 0)
+            Self::new(on, &words.iter().map(String::as_str).collect::<Vec<_>>(), None, 0)?
         } else {
-            Self::new(on, &[fault], None, 0)
+            Self::new(on, &[fault], None, 0)?
+        };
+        match only {
+            Some((grant, client)) => rule.only(grant, client),
+            None => Ok(rule),
         }
     }
 }
 
-/// The faults that befall the next request of one of these kinds, which uses them up: those of the first rule that
-/// fits. A rule that lets requests pass first counts this one and stands back.
-pub(super) fn take(rules: &mut Vec<Rule>, on: &[On]) -> Vec<Fault> {
+/// The faults that befall the next request of one of these kinds, of this grant and client, which uses them up: those
+/// of the first rule that fits. A rule that lets requests pass first counts this one and stands back.
+pub(super) fn take(rules: &mut Vec<Rule>, on: &[On], grant: Option<u64>, client: Option<&str>) -> Vec<Fault> {
     for at in 0..rules.len() {
-        let Some(rule) = rules.get_mut(at).filter(|rule| on.contains(&rule.on)) else { continue };
+        let Some(rule) = rules.get_mut(at).filter(|rule| rule.fits(on, grant, client)) else { continue };
         if rule.skip > 0 {
             rule.skip -= 1;
             continue;
@@ -308,6 +378,27 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_of_the_command_line_may_name_a_grant_or_a_client() {
+        let rule = |text: &str| text.parse::<Rule>().map(|rule| (rule.on, rule.grant, rule.client));
+        assert_eq!(rule("refresh@3=hang"), Ok((On::Refresh, Some(3), None)));
+        assert_eq!(rule("token@client:a:b=expires_in:0"), Ok((On::Token, None, Some("a:b".to_owned()))));
+        for bad in [
+            "refresh@=hang",
+            "refresh@0=hang",
+            "refresh@-1=hang",
+            "refresh@x=hang",
+            "refresh@3",
+            "refresh@client:=hang",
+            "hang@3",
+            "@3=hang",
+            "code@3=hang",
+            "jwks@client:a=hang",
+        ] {
+            assert!(rule(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn rules_befall_requests_in_their_order_and_are_used_up() {
         let new = |on, word, times, skip| Rule::new(on, &[word], times, skip).expect("a rule");
         let mut rules = vec![
@@ -315,7 +406,7 @@ mod tests {
             new(On::Token, "html", Some(2), 0),
             new(On::Api, "hang", None, 0),
         ];
-        let mut next = |on: &[On]| take(&mut rules, on);
+        let mut next = |on: &[On]| take(&mut rules, on, None, None);
         let refresh = [On::Token, On::Refresh];
         assert_eq!(next(&refresh), [Fault::Html(When::Before)], "the first rule lets one pass");
         assert_eq!(next(&refresh), [Fault::Drop(When::After)]);
@@ -324,5 +415,20 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(next(&[On::Api]), [Fault::Hang(When::Before)]);
         }
+    }
+
+    #[test]
+    fn a_rule_of_one_grant_or_client_lets_the_others_pass_and_is_not_used_up_by_them() {
+        let rule = |times, skip| Rule::new(On::Refresh, &["hang"], times, skip).expect("a rule");
+        let mut rules = vec![
+            rule(Some(1), 1).only(Some(2), None).expect("a grant"),
+            rule(Some(1), 0).only(None, Some("other".to_owned())).expect("a client"),
+        ];
+        let mut next = |grant, client| take(&mut rules, &[On::Token, On::Refresh], grant, client).len();
+        for (grant, client) in [(None, None), (Some(1), Some("practice")), (Some(3), Some("others"))] {
+            assert_eq!(next(grant, client), 0);
+        }
+        assert_eq!((next(Some(2), Some("practice")), next(Some(2), Some("practice"))), (0, 1), "the first one passes");
+        assert_eq!((next(Some(9), Some("other")), next(Some(9), Some("other"))), (1, 0));
     }
 }

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `GET /control/state` | counters and grants, never a token; `?grants=false`, `?grant=ID` for less |
 //! | `DELETE /control/counts` | counters back to zero |
-//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `times` `null`: every time; `fault` may be a list |
+//! | `POST /control/faults` | `{"on":…,"fault":…,"times":1,"skip":0}`; `times` `null`: every time; `fault` may be a list; `"grant":N` or `"client":"ID"`: only that one |
 //! | `GET`, `DELETE /control/faults` | those that are still to come; none any more |
 //! | `POST /control/clients` | `{"client_id":…,"client_secret":…,"redirect_uris":[],"auth":"any"}`: adds or changes |
 //! | `POST /control/expire` | `{"grant":ID}`, or `null` for all: access tokens expire at once |

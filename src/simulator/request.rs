@@ -140,6 +140,11 @@ impl Shown {
         Ok(Self { id, secret: Some(secret), auth: Auth::Basic })
     }
 
+    /// The client ID, whether or not the credentials are good.
+    pub(super) fn client_id(&self) -> &str {
+        &self.id
+    }
+
     /// The client secret, whether or not it is good.
     pub(super) fn secret(&self) -> Option<&str> {
         self.secret.as_deref()

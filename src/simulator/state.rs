@@ -167,7 +167,7 @@ impl Shared {
 
     /// What befalls the next request of one of these kinds.
     pub(super) fn plan(&self, on: &[On], context: &RequestContext) -> Plan {
-        let faults = faults::take(&mut self.state().rules, on);
+        let faults = faults::take(&mut self.state().rules, on, context.grant, context.client.as_deref());
         Plan::new(faults, context)
     }
 
@@ -321,6 +321,13 @@ impl State {
         })
     }
 
+    /// The grant that a client has for itself, if it has one.
+    pub(super) fn own_grant_id(&self, client_id: &str) -> Option<u64> {
+        let key = (client_id.to_owned(), client_id.to_owned());
+        let there = self.by_account.get(&key).and_then(|ids| ids.back()).copied();
+        there.filter(|id| self.grants.get(id).is_some_and(|grant| grant.ended.is_none()))
+    }
+
     /// All grants.
     pub(super) fn grants(&mut self) -> impl Iterator<Item = &mut Grant> {
         self.grants.values_mut()
@@ -328,10 +335,7 @@ impl State {
 
     /// The grant that a client has for itself (RFC 6749 §4.4).
     pub(super) fn own_grant(&mut self, client_id: &str) -> u64 {
-        let key = (client_id.to_owned(), client_id.to_owned());
-        let there = self.by_account.get(&key).and_then(|ids| ids.back()).copied();
-        let good = there.filter(|id| self.grants.get(id).is_some_and(|grant| grant.ended.is_none()));
-        good.unwrap_or_else(|| {
+        self.own_grant_id(client_id).unwrap_or_else(|| {
             let made_by = "client_credentials";
             self.add_grant(Grant::new(client_id.to_owned(), client_id.to_owned(), Vec::new(), made_by, false), None)
         })

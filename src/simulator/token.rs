@@ -61,7 +61,7 @@ async fn answer_token(
     let _under_way = shared.under_way();
     let grant_type = parameters.as_ref().ok().and_then(|parameters| parameters.get("grant_type")).unwrap_or("none");
     shared.state().count_grant_type(grant_type);
-    let context = RequestContext::of_token_request(parameters.as_ref().ok(), shown.as_ref().ok());
+    let context = RequestContext::of_token_request(shared, parameters.as_ref().ok(), shown.as_ref().ok());
     if let Err(seconds) = shared.throttle(Instant::now()) {
         return too_many(seconds).whole();
     }
@@ -297,7 +297,7 @@ pub(super) async fn answered(
     process: impl FnOnce(&Plan) -> Result<Answer, Refusal>,
 ) -> HttpResponse {
     let (parameters, shown) = context::read(request, body);
-    let context = RequestContext::of_request(shared.options.like, request, parameters.as_ref(), shown.as_ref());
+    let context = RequestContext::of_request(shared, request, parameters.as_ref(), shown.as_ref());
     let plan = shared.plan(&[on], &context);
     let mut response = if let Some(instead) = plan.before(shared).await {
         instead

@@ -353,6 +353,7 @@ impl FromStr for Fault {
 pub fn fault_help() -> String {
     let mut help = "A fault from the start, [ON=]FAULT; repeatable\n\n\
         Examples: status_after:500 (every token request), refresh=drop_after, api=slow:2000, userinfo=answer:403:no.\n\
+        ON@GRANT=FAULT and ON@client:ID=FAULT affect one grant or one client ID only: refresh@1=error:invalid_grant.\n\
         FAULT may be a JSON list of words, which all apply to the same answer:\n\
         refresh=[\"answer:429:{}\",\"retry_after:120.5\"].\n\n\
         ON is one of "

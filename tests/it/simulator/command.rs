@@ -109,6 +109,8 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
         (&["--like", "nobody"], 2, "one of plain, slack"),
         (&["--fail", "explode"], 2, "unknown fault \"explode\"; faults: slow:MS"),
         (&["--fail", "userinfo=expires_in:1"], 2, "expires_in has no effect on userinfo requests"),
+        (&["--fail", "refresh@x=hang"], 2, "ON@GRANT=FAULT or ON@client:ID=FAULT"),
+        (&["--fail", "code@1=hang"], 2, "code requests belong to no grant"),
         (&["--fail", "refresh=[\"hang\""], 2, "a list of faults is a JSON list of texts"),
         (&["--fail", "[\"status:500\",\"html\"]"], 2, "status and html contradict each other"),
         (&["--fail", "moon=hang"], 2, "on: one of token"),
@@ -128,4 +130,30 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
     let undeclared = run(&["--print-provider", "--rotation", "strict", "--undeclared-rotation"]).stdout;
     let entry = Entry::parse(std::str::from_utf8(&undeclared).unwrap()).unwrap();
     assert!(!entry.rotates && entry.replay_grace_s.is_none());
+}
+
+#[tokio::test]
+async fn faults_of_the_command_line_may_be_lists_and_name_one_grant_or_client() {
+    let args = [
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+        "--fail",
+        "refresh@2=[\"answer:429:{}\",\"retry_after:Sun, 06 Nov 1994 08:49:37 GMT\"]",
+        "--fail",
+        "token@client:other=expires_in:0",
+    ];
+    let mut process = Process(command(&args).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let told: Value = serde_json::from_str(&line).unwrap();
+    let faults = reqwest::get(format!("{}/control/faults", text(&told["url"]))).await.unwrap();
+    let words = ["answer:429:{}", "retry_after:Sun, 06 Nov 1994 08:49:37 GMT"];
+    assert_eq!(
+        json_of(faults).await.1["faults"],
+        json!([
+            {"on": "refresh", "fault": words, "times": null, "skip": 0, "grant": 2},
+            {"on": "token", "fault": ["expires_in:0"], "times": null, "skip": 0, "client": "other"},
+        ])
+    );
 }

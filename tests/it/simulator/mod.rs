@@ -4,6 +4,7 @@ mod command;
 mod faults;
 mod like;
 mod played;
+mod rules;
 
 use std::{
     io::Write as _,
