@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{
     answer::Answer,
+    connection::is_reused,
     context::RequestContext,
     faults::On,
     like,
@@ -164,8 +165,8 @@ impl Ask {
     }
 
     /// What the owner said.
-    async fn decided(&self, shared: &Shared, wanted: Wanted, decision: (bool, &str)) -> HttpResponse {
-        let context = RequestContext::of_authorization(&self.client, &self.parameters);
+    async fn decided(&self, shared: &Shared, wanted: Wanted, decision: (bool, &str), reused: bool) -> HttpResponse {
+        let context = RequestContext::of_authorization(&self.client, &self.parameters, reused);
         // At this endpoint an error goes back to the client, and not into the browser.
         let plan = shared.plan(&[On::Authorize], &context).going_back();
         let mut response = if let Some(instead) = plan.before(shared).await {
@@ -236,7 +237,7 @@ pub(super) async fn ask(shared: web::Data<Shared>, request: HttpRequest) -> Http
         None => ask.page(&wanted, query).whole(),
         Some(auto) => {
             let account = ask.hinted().unwrap_or_else(|| ACCOUNTS[0].to_owned());
-            ask.decided(&shared, wanted, (auto != "deny", &account)).await
+            ask.decided(&shared, wanted, (auto != "deny", &account), is_reused(&request)).await
         }
     }
 }
@@ -254,8 +255,8 @@ pub(super) async fn decide(shared: web::Data<Shared>, request: HttpRequest, body
     let form = Parameters::of_body(&request, &body).unwrap_or_default();
     let account = account(&form);
     match (form.get("decision"), account) {
-        (Some("approve"), Some(account)) => ask.decided(&shared, wanted, (true, &account)).await,
-        (Some("deny"), _) => ask.decided(&shared, wanted, (false, "")).await,
+        (Some("approve"), Some(account)) => ask.decided(&shared, wanted, (true, &account), is_reused(&request)).await,
+        (Some("deny"), _) => ask.decided(&shared, wanted, (false, ""), is_reused(&request)).await,
         _ => page(400, "This form cannot be read", "<p>Choose an account, and approve or deny.</p>").whole(),
     }
 }

@@ -171,6 +171,7 @@ mod tests {
             &["expires_in:0", "expires_at:+1", "refresh_expires_in:1", "token_type:x", "scope:y", "numeric_token"],
             &["html_after", "truncate_after", "encoding:gzip", "utf16"],
             &["no_refresh_token", "drop_after"],
+            &["reset_reused", "error:invalid_grant"],
         ] {
             assert_eq!(checked(On::Refresh, words), Ok(()), "{words:?}");
         }

@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 
 use super::{
-    api,
+    api, connection,
     options::Like,
     refusal::Refusal,
     request::{Parameters, Shown},
@@ -23,6 +23,8 @@ pub(super) struct RequestContext<'a> {
     pub grant: Option<u64>,
     /// The client that it names, or that the token was issued to.
     pub client: Option<String>,
+    /// Whether it is not the first on its connection.
+    pub reused: bool,
 }
 
 impl<'a> RequestContext<'a> {
@@ -31,9 +33,10 @@ impl<'a> RequestContext<'a> {
         shared: &Shared,
         parameters: Option<&'a Parameters>,
         shown: Option<&'a Shown>,
+        reused: bool,
     ) -> Self {
         let own = parameters.and_then(|parameters| parameters.get("grant_type")) == Some("client_credentials");
-        let context = Self { parameters, ..Self::default() }.with_client(shown);
+        let context = Self { parameters, reused, ..Self::default() }.with_client(shown);
         let mut context = context.with_grant(shared, parameters.and_then(|parameters| parameters.get("refresh_token")));
         if let (true, Some(client)) = (own, &context.client) {
             context.grant = shared.state().own_grant_id(client);
@@ -50,14 +53,15 @@ impl<'a> RequestContext<'a> {
     ) -> Self {
         let like = shared.options.like;
         let bearer = api::token(request, like).or_else(|| api::token(request, Like::Plain));
-        let context = Self { parameters, bearer, ..Self::default() }.with_client(shown);
+        let reused = connection::is_reused(request);
+        let context = Self { parameters, bearer, reused, ..Self::default() }.with_client(shown);
         let token = parameters.and_then(|parameters| parameters.get("token")).or(bearer);
         context.with_grant(shared, token)
     }
 
     /// Of the decision on an authorization request.
-    pub(super) fn of_authorization(client: &str, parameters: &'a Parameters) -> Self {
-        Self { client: Some(client.to_owned()), parameters: Some(parameters), ..Self::default() }
+    pub(super) fn of_authorization(client: &str, parameters: &'a Parameters, reused: bool) -> Self {
+        Self { client: Some(client.to_owned()), parameters: Some(parameters), reused, ..Self::default() }
     }
 
     fn with_client(self, shown: Option<&'a Shown>) -> Self {

@@ -176,6 +176,8 @@ pub enum Fault {
     WrongIss,
     /// The way back from `/authorize` brings these parameters, form-encoded, in place of a code or an error.
     Back(String),
+    /// A request that is not the first on its connection is reset.
+    ResetReused,
 }
 
 /// A field of a token answer (RFC 6749 §5.1) or of a device authorization answer (RFC 8628 §3.2).

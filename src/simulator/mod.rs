@@ -43,6 +43,7 @@ mod api;
 mod authorize;
 mod coding;
 mod combination;
+mod connection;
 mod context;
 mod control;
 mod definition;
@@ -82,6 +83,7 @@ pub use options::{CLIENT_ID, CLIENT_SECRET, Like, Options, Rotation, Throttle, U
 pub use words::{WORDS, Word, fault_help};
 
 use answer::Answer;
+use connection::{Connection, Reset};
 use state::Shared;
 
 /// The most bytes of a request, but for those to `/api`.
@@ -186,6 +188,7 @@ fn server(listener: TcpListener, shared: web::Data<Shared>, signals: bool) -> io
             .wrap(from_fn(frame))
             .configure(routes)
     })
+    .on_connect(Connection::attach)
     .workers(1)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10))
@@ -230,6 +233,9 @@ async fn frame<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if let Some(connection) = request.conn_data::<Connection>() {
+        connection.count();
+    }
     // A name that somebody else's name server points here (DNS rebinding) is none of ours.
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let ours = url::Url::parse(&format!("http://{host}/")).is_ok_and(|url| match url.host() {
@@ -254,5 +260,11 @@ async fn frame<B: MessageBody + 'static>(
             shared.state().count(endpoint);
         }
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let response = next.call(request).await?;
+    if response.response().extensions().get::<Reset>().is_some()
+        && let Some(connection) = response.request().conn_data::<Connection>()
+    {
+        connection.reset();
+    }
+    Ok(response.map_into_boxed_body())
 }

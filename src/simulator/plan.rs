@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     answer::{self, Answer, Body, NEVER, mark, too_many},
     coding::{self, EchoForm},
+    connection::Reset,
     context::RequestContext,
     faults::{Fault, Field, FieldValue, HeaderField, When},
     refusal::Refusal,
@@ -23,6 +24,8 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     faults: Vec<Fault>,
+    /// Whether the request is not the first on its connection.
+    reused: bool,
     /// Whether an error goes back to the client by the browser.
     goes_back: bool,
     /// The description of the error that repeats what was sent.
@@ -36,7 +39,7 @@ impl Plan {
             Fault::Echo(form, name) => Some(echo(context, *form, name.as_deref())),
             _ => None,
         });
-        Self { faults, goes_back: false, echo }
+        Self { faults, reused: context.reused, goes_back: false, echo }
     }
 
     /// The same for a request whose errors go back to the client by the browser (RFC 6749 §4.1.2.1).
@@ -90,6 +93,11 @@ impl Plan {
         let like = shared.options.like;
         for fault in &self.faults {
             let answer = match fault {
+                Fault::ResetReused if self.reused => {
+                    let mut response = answer::dropped();
+                    response.extensions_mut().insert(Reset);
+                    return Some(response);
+                }
                 Fault::Error(_) | Fault::Echo(..) if self.goes_back => continue,
                 Fault::RateLimit(seconds) => too_many(*seconds),
                 Fault::Redirect(status) => Answer::empty(*status).with("Location", format!("{}/elsewhere", shared.url)),

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     answer::{Answer, too_many},
+    connection,
     context::{self, RequestContext},
     faults::On,
     grants::{End, Grant},
@@ -49,7 +50,8 @@ pub(super) async fn token(shared: web::Data<Shared>, request: HttpRequest, body:
     let shared = shared.into_inner();
     let parameters = Parameters::of_body(&request, &body);
     let shown = parameters.as_ref().map_err(Clone::clone).and_then(|parameters| Shown::read(&request, parameters));
-    let work = actix_web::rt::spawn(async move { answer_token(&shared, parameters, shown).await });
+    let reused = connection::is_reused(&request);
+    let work = actix_web::rt::spawn(async move { answer_token(&shared, parameters, shown, reused).await });
     work.await.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
 }
 
@@ -57,11 +59,12 @@ async fn answer_token(
     shared: &Arc<Shared>,
     parameters: Result<Parameters, Refusal>,
     shown: Result<Shown, Refusal>,
+    reused: bool,
 ) -> HttpResponse {
     let _under_way = shared.under_way();
     let grant_type = parameters.as_ref().ok().and_then(|parameters| parameters.get("grant_type")).unwrap_or("none");
     shared.state().count_grant_type(grant_type);
-    let context = RequestContext::of_token_request(shared, parameters.as_ref().ok(), shown.as_ref().ok());
+    let context = RequestContext::of_token_request(shared, parameters.as_ref().ok(), shown.as_ref().ok(), reused);
     if let Err(seconds) = shared.throttle(Instant::now()) {
         return too_many(seconds).whole();
     }

@@ -5,6 +5,7 @@ mod faults;
 mod like;
 mod played;
 mod rules;
+mod transport;
 
 use std::{
     io::Write as _,
