@@ -94,6 +94,11 @@ impl<'a> RequestContext<'a> {
                 .or_else(|| parameter("state")),
         }
     }
+
+    /// The scope that it asks for.
+    pub(super) fn scope(&self) -> Option<&'a str> {
+        self.parameters?.get("scope")
+    }
 }
 
 /// Parameters and client of a body, for what has to be known before the endpoint reads them itself.

@@ -15,6 +15,9 @@ const MOST_ACCESS: usize = 16;
 /// No more refresh tokens of one grant are good, or within their grace, at once.
 const MOST_REFRESH: usize = 16;
 
+/// Maximum number of token requests of one grant whose times are kept: the oldest goes.
+const MAX_TIMES: usize = 1000;
+
 /// Why a grant is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -67,6 +70,10 @@ pub(super) struct Grant {
     /// How often a refresh token that was used came again, whatever came of it.
     pub repeats: u64,
     pub ended: Option<End>,
+    /// When its token requests came in, in milliseconds since the simulator's start; the last [`MAX_TIMES`].
+    pub request_times_ms: VecDeque<u64>,
+    /// The scope that its last refresh asked for; `None`: it had none.
+    pub last_refresh_scope: Option<String>,
     /// Generations that are good, in the order of their issue.
     live: VecDeque<u64>,
     /// Generations that were used, and when they were first.
@@ -94,12 +101,19 @@ impl Grant {
             refreshes: 0,
             repeats: 0,
             ended: None,
+            request_times_ms: VecDeque::new(),
+            last_refresh_scope: None,
             live: if refreshable { VecDeque::from([0]) } else { VecDeque::new() },
             used: VecDeque::new(),
             generations: 1,
             access: VecDeque::new(),
             serials: 0,
         }
+    }
+
+    /// Keeps the time of a token request, in milliseconds since the simulator's start.
+    pub(super) fn record_request(&mut self, at_ms: u64) {
+        bounded(&mut self.request_times_ms, at_ms, MAX_TIMES);
     }
 
     /// Whether a refresh token is good.
@@ -304,7 +318,10 @@ mod tests {
         for _ in 0..1000 {
             assert!(grant.refresh(0, Rotation::RetrySafe, false, now).is_some(), "its answers all got lost");
             grant.issue_access(0, after(now, 60));
+            grant.record_request(1);
+            grant.record_request(2);
         }
+        assert_eq!(grant.request_times_ms.len(), MAX_TIMES);
         assert!(grant.live.len() <= MOST_REFRESH && grant.access.len() <= MOST_ACCESS);
     }
 

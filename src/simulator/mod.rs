@@ -37,6 +37,9 @@
 //! `device_authorization`, `revoke`, `introspect`, `userinfo`, `authorize`, `api`, `discovery`, `jwks`. The first rule
 //! that fits befalls a request as it arrives; a rule of several faults brings all of them. The faults are those of
 //! [`WORDS`].
+//!
+//! Of each grant the state tells `refresh_times_ms`, when its last 1000 token requests came in (milliseconds since the
+//! start; `now_ms` is the present), and `last_refresh_scope`, the scope of the last refresh, `null` where it had none.
 
 mod answer;
 mod api;

@@ -24,6 +24,8 @@ const MOST_GRANTS: usize = 50_000;
 const MOST_CODES: usize = 20_000;
 const MOST_DEVICES: usize = 10_000;
 const MAX_NUMERIC_TOKENS: usize = 1000;
+/// Maximum length of a scope in the state, in characters.
+const MAX_SCOPE_SHOWN: usize = 1000;
 /// Beyond these no more are taken.
 pub(super) const MOST_CLIENTS: usize = 1000;
 pub(super) const MOST_RULES: usize = 1000;
@@ -132,6 +134,7 @@ pub(super) struct Shared {
     pub url: String,
     pub options: Options,
     pub mint: Mint,
+    started: Instant,
     state: Mutex<State>,
     gate: watch::Sender<Gate>,
 }
@@ -157,7 +160,14 @@ impl Shared {
             next_grant: 1,
             ..State::default()
         };
-        Ok(Self { url, options, mint: Mint::new()?, state: Mutex::new(state), gate: watch::Sender::new(Gate::Open) })
+        Ok(Self {
+            url,
+            options,
+            mint: Mint::new()?,
+            started: Instant::now(),
+            state: Mutex::new(state),
+            gate: watch::Sender::new(Gate::Open),
+        })
     }
 
     /// The state, for as long as it takes to look and change.
@@ -169,6 +179,22 @@ impl Shared {
     pub(super) fn plan(&self, on: &[On], context: &RequestContext) -> Plan {
         let faults = faults::take(&mut self.state().rules, on, context.grant, context.client.as_deref());
         Plan::new(faults, context)
+    }
+
+    /// Milliseconds since the simulator's start.
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps the time, and of a refresh the scope, of a token request that has come in.
+    pub(super) fn record_token_request(&self, context: &RequestContext, is_refresh: bool) {
+        let at_ms = self.now_ms();
+        let mut state = self.state();
+        let Some(grant) = context.grant.and_then(|id| state.grant(id)) else { return };
+        grant.record_request(at_ms);
+        if is_refresh {
+            grant.last_refresh_scope = context.scope().map(|scope| scope.chars().take(MAX_SCOPE_SHOWN).collect());
+        }
     }
 
     /// A number that works like this access token of ours.
@@ -249,6 +275,7 @@ impl Shared {
                 "gate": gate,
                 "throttle_violations": state.violations,
             },
+            "now_ms": self.now_ms(),
             "grants_alive": state.grants.values().filter(|grant| grant.is_alive()).count(),
             "grants": grants,
         })
@@ -267,6 +294,8 @@ impl Shared {
             "ended": grant.ended.map(End::word),
             "refreshes": grant.refreshes,
             "repeats": grant.repeats,
+            "refresh_times_ms": grant.request_times_ms,
+            "last_refresh_scope": grant.last_refresh_scope,
             "current_refresh_fingerprint": newest.map(|token| fingerprint(&token)),
         })
     }

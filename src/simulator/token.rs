@@ -65,6 +65,7 @@ async fn answer_token(
     let grant_type = parameters.as_ref().ok().and_then(|parameters| parameters.get("grant_type")).unwrap_or("none");
     shared.state().count_grant_type(grant_type);
     let context = RequestContext::of_token_request(shared, parameters.as_ref().ok(), shown.as_ref().ok(), reused);
+    shared.record_token_request(&context, grant_type == "refresh_token");
     if let Err(seconds) = shared.throttle(Instant::now()) {
         return too_many(seconds).whole();
     }
@@ -152,8 +153,12 @@ fn issue(
         }
         Some("client_credentials") => {
             let scopes = parameters.scopes("scope")?.unwrap_or_else(|| vec![SCOPE.to_owned()]);
-            let id = state.own_grant(&client);
+            let (id, at_ms) = (state.own_grant(&client), shared.now_ms());
             if let Some(grant) = state.grant(id) {
+                // The request that makes the grant arrived before there was one.
+                if grant.request_times_ms.is_empty() {
+                    grant.record_request(at_ms);
+                }
                 grant.scopes = scopes;
             }
             hand_out(shared, &mut state, id, None, now)

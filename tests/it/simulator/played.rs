@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use grantry::simulator::{CLIENT_ID, CLIENT_SECRET, Like, Options, Rotation};
+use grantry::simulator::{CLIENT_ID, CLIENT_SECRET, Like, Options, Rotation, WORDS};
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -487,17 +487,20 @@ async fn the_way_back_brings_the_parameters_of_a_rule() {
 async fn a_refresh_may_need_a_scope_or_refuse_one() {
     let practice = Practice::rotating(Rotation::Strict);
     let mut token = practice.tokens().await["refresh_token"].clone();
+    assert_eq!(practice.grant().await["last_refresh_scope"], Value::Null);
     practice.control("faults", json!({"on": "refresh", "fault": "needs_scope", "times": 2})).await;
     let bare = refresh(&practice, text(&token), &[]).await;
     refused(&(bare.status, bare.json()), 400, "invalid_request");
     assert!(bare.text().contains("AADSTS90014"), "{}", bare.text());
+    assert_eq!(practice.grant().await["last_refresh_scope"], Value::Null);
     let good = refresh(&practice, text(&token), &[("scope", "read")]).await;
-    assert_eq!(good.status, 200);
+    assert_eq!((good.status, &practice.grant().await["last_refresh_scope"]), (200, &json!("read")));
     token = good.json()["refresh_token"].clone();
     practice.control("faults", json!({"on": "token", "fault": "refuses_scope", "times": null})).await;
     let refused_scope = refresh(&practice, text(&token), &[("scope", "read")]).await;
     refused(&(refused_scope.status, refused_scope.json()), 400, "invalid_scope");
     assert_eq!(refresh(&practice, text(&token), &[]).await.status, 200);
+    assert_eq!(practice.grant().await["last_refresh_scope"], Value::Null, "the last one had none");
     // Other grant types have a scope as ever.
     assert_eq!(practice.post("/token", &[("grant_type", "client_credentials"), ("scope", "read")]).await.0, 200);
 }
@@ -515,6 +518,16 @@ async fn a_bad_access_token_is_answered_with_the_status_of_a_rule() {
     }
     let none = practice.http.get(practice.url("/userinfo")).send().await.unwrap();
     assert_eq!(none.status(), 401, "a missing token is not an expired one");
+}
+
+#[tokio::test]
+async fn words_that_no_test_plays_are_not_in_the_table() {
+    let played = [include_str!("played.rs"), include_str!("faults.rs"), include_str!("transport.rs")].concat();
+    for word in WORDS {
+        let used = [":", "\"", "_after", "_before"].iter().any(|end| played.contains(&format!("\"{}{end}", word.name)));
+        let named = played.contains(&format!("\"{}\"", word.name));
+        assert!(used || named, "{}", word.name);
+    }
 }
 
 #[tokio::test]

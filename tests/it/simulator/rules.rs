@@ -1,4 +1,4 @@
-//! Rules for one account or one client, and what the control API refuses.
+//! Rules for one account or one client, what the state tells of a grant, and what the control API refuses.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,6 +10,7 @@ use grantry::simulator::{CLIENT_ID, CLIENT_SECRET, Options, Rotation};
 use serde_json::{Value, json};
 
 use super::{Practice, json_of, refused, text};
+use crate::support::{self, Server};
 
 /// The refresh tokens of so many grants, the first of which has the number 1.
 async fn grants(practice: &Practice, count: u64, client: &str) -> Vec<Value> {
@@ -83,6 +84,40 @@ async fn a_rule_of_one_client_leaves_the_others_alone() {
             assert_eq!(status == 418, client == "other", "{on} {client}: {status}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_state_tells_when_each_grant_was_asked_for() {
+    let practice = Practice::rotating(Rotation::None);
+    let made = grants(&practice, 2, CLIENT_ID).await;
+    let times = async |id: u64| {
+        let url = practice.url(&format!("/control/state?grant={id}"));
+        let state = json_of(practice.http.get(url).send().await.unwrap()).await.1;
+        let times: Vec<u64> = serde_json::from_value(state["grants"][0]["refresh_times_ms"].clone()).unwrap();
+        assert!(times.is_sorted() && times.last().is_none_or(|last| *last <= state["now_ms"].as_u64().unwrap()));
+        times
+    };
+    assert_eq!(times(1).await, [0; 0]);
+    practice.refreshed(text(&made[0]["refresh_token"])).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // A request counts whatever becomes of it.
+    for fault in ["answer:500", "drop_after", "error:invalid_grant"] {
+        practice.fault("refresh", fault).await;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", text(&made[0]["refresh_token"]))];
+        drop(practice.try_post("/token", &form).await);
+    }
+    let first = times(1).await;
+    assert!(first.len() == 4 && first[1] - first[0] >= 50, "{first:?}");
+    assert_eq!(times(2).await, [0; 0]);
+    // The grant that a client has for itself.
+    for _ in 0..3 {
+        assert_eq!(practice.post("/token", &[("grant_type", "client_credentials")]).await.0, 200);
+    }
+    assert_eq!(times(3).await.len(), 3);
+    for _ in 0..1100 {
+        practice.refresh(text(&made[1]["refresh_token"])).await;
+    }
+    assert_eq!(times(2).await.len(), 1000);
 }
 
 #[tokio::test]
@@ -189,4 +224,24 @@ async fn hostile_requests_are_matched_against_rules_without_harm() {
         assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {told}");
     }
     practice.refreshed(text(&made[0]["refresh_token"])).await;
+}
+
+#[tokio::test]
+async fn one_broken_account_is_played_next_to_a_healthy_one() {
+    let (server, practice) = (Server::start().await, support::practice::Practice::with(Options::default()));
+    let admin = server.admin();
+    let profile = practice.introduce(&admin).await;
+    let [(broken, first), (healthy, second)] = practice.connect(&admin, profile, 2, false).await[..] else {
+        panic!("two connections")
+    };
+    practice.rule(json!({"on": "refresh", "fault": "error:invalid_grant", "times": null, "grant": first})).await;
+    for id in [broken, healthy] {
+        admin.post(&format!("/api/connections/{id}/refresh"), &json!({})).await;
+    }
+    assert_eq!((practice.refresh_times(first).await.len(), practice.refresh_times(second).await.len()), (1, 1));
+    assert_eq!(
+        (&practice.grant(first).await["refreshes"], &practice.grant(second).await["refreshes"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(admin.get(&format!("/api/connections/{healthy}/token")).await.status, 200);
 }

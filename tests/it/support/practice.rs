@@ -50,6 +50,16 @@ impl Practice {
         self.control("faults", json!({"on": on, "fault": fault, "times": null})).await;
     }
 
+    /// Adds a rule as the control API takes it: `on`, `fault`, `times`, `skip`, and `grant` or `client` for one of them.
+    pub async fn rule(&self, rule: Value) {
+        self.control("faults", rule).await;
+    }
+
+    /// When the token requests of a grant came in, in milliseconds since the simulator's start; the last 1000.
+    pub async fn refresh_times(&self, grant: u64) -> Vec<u64> {
+        serde_json::from_value(self.grant(grant).await["refresh_times_ms"].clone()).unwrap()
+    }
+
     /// From now on all goes well.
     pub async fn mend(&self) {
         self.http.delete(format!("{}/control/faults", self.url())).send().await.unwrap().error_for_status().unwrap();
