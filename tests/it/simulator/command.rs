@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -156,4 +157,13 @@ async fn faults_of_the_command_line_may_be_lists_and_name_one_grant_or_client() 
             {"on": "token", "fault": ["expires_in:0"], "times": null, "skip": 0, "client": "other"},
         ])
     );
+}
+
+#[test]
+fn the_readme_lists_every_fault() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for word in WORDS {
+        let row = format!("| `{}` | {} | {} |", word.usage(), word.endpoints(), word.effect);
+        assert!(readme.contains(&row), "{row}");
+    }
 }
