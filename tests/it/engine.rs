@@ -514,7 +514,7 @@ async fn a_device_gets_its_codes_and_asks_until_somebody_has_agreed() {
     }
     for (body, error) in [
         (r#"{"error":"unauthorized_client","error_description":"PLANTED_secret"}"#, "unauthorized_client"),
-        (r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#, "no_access_token"),
+        (r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#, "verification_uri"),
         ("<html>", "unreadable_body"),
     ] {
         let peer = Peer::saying(body).await;

@@ -158,7 +158,7 @@ async fn whoever_connects_one_account_too_often_is_told_before_the_oldest_grant_
         last = made["result"]["connection_id"].clone();
         let landed = agree(&server, made["result"]["url"].as_str().unwrap(), "alice").await;
         assert_eq!(landed.status, 200, "{}", landed.text());
-        let told = landed.text().contains("ends the oldest");
+        let told = landed.text().contains("revokes the oldest");
         assert_eq!(told, n >= 5, "{n}: {}", landed.text());
         let detail = admin.get(&format!("/api/connections/{last}")).await.expect(200)["result"].clone();
         assert_eq!(detail["warnings"].as_array().unwrap().len(), usize::from(n >= 5), "{n}");

@@ -76,7 +76,9 @@ async fn a_registration_tells_all_but_the_secrets() {
             "rejected",
             "takes_token",
             "has_token",
-            "parameters"
+            "parameters",
+            "rotation",
+            "refresh_scope"
         ]
     );
     assert_eq!(seen["redirect_uri"], "https://grantry.acme.example/oauth/callback");

@@ -117,7 +117,9 @@ pub(super) fn retry_at(grant: &Grant, now: Timestamp, retry_after_ms: Option<i64
         Some(end) => (end.0.max(now.0) - now.0).saturating_add(MAX_WAIT_WITHOUT_TOKEN_MS),
     };
     let wanted = retry_after_ms.map_or(backoff, |wanted| wanted.min(limit).max(backoff));
-    Ok(now.plus_ms(wanted.saturating_add(random_below(wanted / 4 + 1)?)))
+    // Grants that failed together are not tried again together.
+    let spread = wanted.saturating_add(random_below(wanted / 4 + 1)?);
+    Ok(now.plus_ms(spread.min(limit.max(backoff + backoff / 4))))
 }
 
 #[cfg(test)]
@@ -260,7 +262,7 @@ mod tests {
             let at = retry_at(&grant, HERE, retry_after).expect("random");
             prop_assert!(at.0 - HERE.0 >= MIN_REFRESH_INTERVAL_MS);
             if let Some(end) = expires {
-                prop_assert!(at.0 - HERE.0 <= (end.max(0) + MAX_WAIT_WITHOUT_TOKEN_MS).max(MAX_BACKOFF_MS) * 5 / 4 + 1);
+                prop_assert!(at.0 - HERE.0 <= (end.max(0) + MAX_WAIT_WITHOUT_TOKEN_MS).max(MAX_BACKOFF_MS * 5 / 4));
             }
         }
     }

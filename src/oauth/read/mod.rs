@@ -59,7 +59,10 @@ impl Resolved {
         let errors = &self.entry().errors;
         let own = said.and_then(|said| errors.get(said.trim())).or_else(|| errors.get(code.as_ref()?)).copied();
         let refusal = refusal(status, code, own, body.is_some());
-        let excerpt = if body.is_none() { excerpt(raw.body.expose()) } else { None };
+        // What comes with a success and is no page may be nothing but a token.
+        let is_page = raw.body.expose().trim_start_matches('\u{feff}').trim_start().starts_with('<');
+        let shows = body.is_none() && (is_page || !(200..300).contains(&status));
+        let excerpt = shows.then(|| excerpt(raw.body.expose())).flatten();
         Answer::Refused(Refusal { description: said.and_then(line), excerpt, ..refusal }.of(raw))
     }
 

@@ -130,7 +130,7 @@ fn the_command_prints_a_definition_or_says_what_is_wrong() {
     }
     let undeclared = run(&["--print-provider", "--rotation", "strict", "--undeclared-rotation"]).stdout;
     let entry = Entry::parse(std::str::from_utf8(&undeclared).unwrap()).unwrap();
-    assert!(!entry.rotates && entry.replay_grace_s.is_none());
+    assert!(entry.rotates.is_none() && entry.replay_grace_s.is_none());
 }
 
 #[tokio::test]
