@@ -14,6 +14,7 @@ pub mod device;
 pub mod discovery;
 mod fields;
 pub mod forward;
+mod http_date;
 mod mask;
 pub mod pkce;
 mod post;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use zeroize::Zeroizing;
 
 use super::{
-    Engine, Whose, address, innermost,
+    Engine, Whose, address, fields, http_date, innermost,
     request::{Method, Request},
     wire::{RawAnswer, Sent},
 };
@@ -15,8 +14,8 @@ use crate::domain::{Secret, Timestamp};
 
 /// The most bytes of an answer.
 const MOST: usize = 1024 * 1024;
-/// A provider that wants to be left alone for longer is asked again all the same.
-const MOST_WAITING: Duration = Duration::from_hours(24);
+/// Maximum wait that a provider can ask for in `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// In a [`Sent::Unclear`]: no whole answer in time.
 pub(super) const TIMEOUT: &str = "timeout";
@@ -47,12 +46,12 @@ impl Engine {
             }
         }
         let received_at = now();
-        let date = text(&headers, &DATE).and_then(http_date);
+        let date = text(&headers, &DATE).and_then(|text| http_date::parse(text, received_at));
         Sent::Answered(RawAnswer {
             status,
             content_type: text(&headers, &CONTENT_TYPE).map(str::to_owned),
             date,
-            retry_after: text(&headers, &RETRY_AFTER).and_then(|text| waiting(text, date.unwrap_or(received_at))),
+            retry_after: text(&headers, &RETRY_AFTER).and_then(|text| retry_after(text, date.unwrap_or(received_at))),
             received_at,
             body: Secret::new(String::from_utf8_lossy(&body)),
         })
@@ -104,45 +103,93 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A date of RFC 9110 §5.6.7, in the form that everybody sends.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let at = DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(Timestamp(at.as_millisecond()))
+/// Parses `Retry-After` (RFC 9110 §10.2.3): seconds, or a date by the provider's clock, which shows `now`. Fractions are
+/// rounded up. A negative number and a date in the past are zero; the maximum is [`MAX_RETRY_AFTER`]. `None`:
+/// neither a number nor a date.
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let wait = seconds(text).or_else(|| {
+        let ms = http_date::parse(text, now)?.0.saturating_sub(now.0);
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    })?;
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date by the clock that also says what time it is `there`.
-fn waiting(text: &str, there: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let seconds = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let wait = if seconds {
-        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-    } else {
-        let ms = http_date(text)?.0.saturating_sub(there.0);
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    };
-    Some(wait.min(MOST_WAITING))
+/// A number of seconds, with a sign or a fraction or without.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    let seconds = fields::whole(text.parse::<f64>().ok()?.ceil());
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
 
+    /// 1994-11-06T08:49:37Z.
+    const NOW: Timestamp = Timestamp(784_111_777_000);
+
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_has_an_end() {
-        let there = http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
-        assert_eq!(there, Timestamp(784_111_777_000));
+    fn retry_after_is_seconds_or_a_date_and_has_a_maximum() {
         for (text, wait) in [
             ("120", Some(120)),
             (" 0 ", Some(0)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("120.5", Some(121)),
+            ("120.0", Some(120)),
+            ("0.001", Some(1)),
+            (".5", Some(1)),
+            ("+5", Some(5)),
+            ("-1", Some(0)),
+            ("-0.5", Some(0)),
+            ("86399.5", Some(86400)),
+            ("1000000000", Some(86400)),
             ("99999999999999999999999", Some(86400)),
+            (&"9".repeat(400), Some(86400)),
+            (&format!("-{}", "9".repeat(400)), Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sunday, 06-Nov-94 08:00:00 GMT", Some(0)),
+            ("Sun Nov  6 08:00:00 1994", Some(0)),
             ("Sun, 06 Nov 2394 08:49:37 GMT", Some(86400)),
-            ("-1", None),
             ("soon", None),
             ("", None),
+            (".", None),
+            ("-", None),
+            ("1.2.3", None),
+            ("1e3", None),
+            ("inf", None),
+            ("NaN", None),
+            ("infinity", None),
+            ("120 seconds", None),
+            ("--5", None),
         ] {
-            assert_eq!(waiting(text, there), wait.map(Duration::from_secs), "{text}");
+            assert_eq!(retry_after(text, NOW), wait.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_retry_after_panics_or_exceeds_the_maximum(
+            text in prop_oneof![any::<String>(), "[-+]?[0-9]{0,30}[.,]?[0-9]{0,30}", "[A-Z][a-z]{2}, [0-9: A-Za-z-]{20,30}"],
+            now in any::<i64>(),
+        ) {
+            prop_assert!(retry_after(&text, Timestamp(now)).is_none_or(|wait| wait <= MAX_RETRY_AFTER));
+        }
+
+        #[test]
+        fn every_number_of_seconds_is_rounded_up_and_limited(seconds in 0..200_000_u32, thousandths in 0..1000_u32) {
+            let wait = retry_after(&format!("{seconds}.{thousandths:03}"), NOW);
+            let whole = u64::from(seconds) + u64::from(thousandths > 0);
+            prop_assert_eq!(wait, Some(Duration::from_secs(whole.min(86400))));
         }
     }
 }
