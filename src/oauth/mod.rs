@@ -4,8 +4,8 @@
 //! no opinion on who may ask.
 //!
 //! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer
-//! means, out of its `fields`; `revoke`, `account`, `device` and `discovery` are the other things there are to ask;
-//! `trial` asks without any user; `forward` passes on what others ask.
+//! means, out of its `fields`; `http_date` reads dates; `revoke`, `account`, `device` and
+//! `discovery` are the other things there are to ask; `trial` asks without any user; `forward` passes on what others ask.
 
 pub mod account;
 mod address;
@@ -123,16 +123,17 @@ impl Engine {
         {
             return Ok(Reach::Failed(why.to_owned()));
         }
-        let mut request = self.client(whose)?.get(url).timeout(PROBE);
+        let mut request = self.client(whose)?.get(url);
         for (name, value) in send {
             request = request.header(*name, *value);
         }
-        Ok(match request.send().await {
-            Ok(answer) => {
+        Ok(match transport::within_deadline(PROBE, request.send()).await {
+            None => Reach::Failed("operation timed out".to_owned()),
+            Some(Ok(answer)) => {
                 let header = |name: &&str| answer.headers().get(*name)?.to_str().ok().map(str::to_owned);
                 Reach::Answered { status: answer.status().as_u16(), headers: read.iter().map(header).collect() }
             }
-            Err(error) => Reach::Failed(innermost(&error.without_url())),
+            Some(Err(error)) => Reach::Failed(innermost(&error.without_url())),
         })
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Engine, Whose, address, innermost};
+use super::{
+    Engine, Whose, address, innermost,
+    transport::{TIMEOUT, within_deadline},
+};
 use crate::domain::Why;
 
 /// The most characters of the reason why nobody answered.
@@ -35,14 +38,16 @@ impl Engine {
     ) -> Result<u16, String> {
         address::check(url, self.allow_private)?;
         let client = self.client(Whose::Provider).map_err(|_| "no client could be made".to_owned())?;
-        let mut request = client.post(url).timeout(deadline).header("content-type", "application/json").body(body);
+        let mut request = client.post(url).header("content-type", "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        match request.send().await {
-            Ok(answer) => Ok(answer.status().as_u16()),
-            Err(error) if error.is_timeout() => Err("timeout".to_owned()),
-            Err(error) => Err(innermost(&error.without_url()).chars().take(MOST_REASON).collect()),
+        match within_deadline(deadline, request.send()).await {
+            Some(Ok(answer)) => Ok(answer.status().as_u16()),
+            Some(Err(error)) if !error.is_timeout() => {
+                Err(innermost(&error.without_url()).chars().take(MOST_REASON).collect())
+            }
+            Some(Err(_)) | None => Err(TIMEOUT.to_owned()),
         }
     }
 }

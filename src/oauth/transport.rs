@@ -1,8 +1,12 @@
 //! Requests on their way: sent once, to where they say, and an answer that comes back whole or not at all.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 use super::{
@@ -12,10 +16,14 @@ use super::{
 };
 use crate::domain::{Secret, Timestamp};
 
-/// The most bytes of an answer.
-const MOST: usize = 1024 * 1024;
+/// Maximum size of the body of an answer.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// Maximum wait that a provider can ask for in `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+/// The longest that a timer is late in a process that runs. A later one was stopped together with its process.
+const MAX_TIMER_DELAY: Duration = Duration::from_secs(3);
+/// Time for an answer to pass from the socket to its reader after the process was stopped.
+const GRACE_AFTER_STOP: Duration = Duration::from_secs(1);
 
 /// In a [`Sent::Unclear`]: no whole answer in time.
 pub(super) const TIMEOUT: &str = "timeout";
@@ -30,31 +38,8 @@ impl Engine {
             Ok(prepared) => prepared,
             Err(why) => return Sent::NotSent(why),
         };
-        let mut answer = match prepared.timeout(deadline).send().await {
-            Ok(answer) => answer,
-            Err(error) => return failed(error),
-        };
-        let status = answer.status().as_u16();
-        let headers = std::mem::take(answer.headers_mut());
-        let mut body = Zeroizing::new(Vec::new());
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > MOST => return Sent::Unclear(TOO_LARGE.to_owned()),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) => return Sent::Unclear(told(error)),
-            }
-        }
-        let received_at = now();
-        let date = text(&headers, &DATE).and_then(|text| http_date::parse(text, received_at));
-        Sent::Answered(RawAnswer {
-            status,
-            content_type: text(&headers, &CONTENT_TYPE).map(str::to_owned),
-            date,
-            retry_after: text(&headers, &RETRY_AFTER).and_then(|text| retry_after(text, date.unwrap_or(received_at))),
-            received_at,
-            body: Secret::new(String::from_utf8_lossy(&body)),
-        })
+        let answer = within_deadline(deadline, exchange(prepared, now)).await;
+        answer.unwrap_or_else(|| Sent::Unclear(TIMEOUT.to_owned()))
     }
 
     fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, String> {
@@ -85,6 +70,60 @@ impl Engine {
         }
         Ok(builder)
     }
+}
+
+/// Sends a prepared request and reads the whole answer.
+async fn exchange(request: reqwest::RequestBuilder, now: impl Fn() -> Timestamp) -> Sent {
+    let mut answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => return failed(error),
+    };
+    let status = answer.status().as_u16();
+    let headers = std::mem::take(answer.headers_mut());
+    let mut body = Zeroizing::new(Vec::new());
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_ANSWER_BYTES => {
+                return Sent::Unclear(TOO_LARGE.to_owned());
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) => return Sent::Unclear(told(error)),
+        }
+    }
+    let received_at = now();
+    let date = text(&headers, &DATE).and_then(|text| http_date::parse(text, received_at));
+    Sent::Answered(RawAnswer {
+        status,
+        content_type: text(&headers, &CONTENT_TYPE).map(str::to_owned),
+        date,
+        retry_after: text(&headers, &RETRY_AFTER).and_then(|text| retry_after(text, date.unwrap_or(received_at))),
+        received_at,
+        body: Secret::new(String::from_utf8_lossy(&body)),
+    })
+}
+
+/// Waits for `answer` for at most `deadline`; `None`: it did not come.
+///
+/// An answer that has arrived counts, however late the timer is looked at: a process that was stopped finds both the
+/// answer and a timer that has expired.
+pub(super) async fn within_deadline<T>(deadline: Duration, answer: impl Future<Output = T>) -> Option<T> {
+    let due = Instant::now() + deadline;
+    let mut answer = pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => Some(answer),
+        () = sleep_until(due) => after_deadline(due, answer).await,
+    }
+}
+
+/// Looks for `answer` once more after a timer that was `due` at this time has fired. If the timer is so late that the
+/// process must have been stopped, the answer gets [`GRACE_AFTER_STOP`] to pass through the other tasks.
+pub(super) async fn after_deadline<T>(due: Instant, answer: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let grace = if due.elapsed() > MAX_TIMER_DELAY { GRACE_AFTER_STOP } else { Duration::ZERO };
+    // The task that reads the socket may have been woken by the same turn of the runtime, and goes first.
+    tokio::task::yield_now().await;
+    timeout(grace, answer).await.ok()
 }
 
 /// Whether the provider can have seen a request whose answer did not begin. Name, route and TLS come before its first
@@ -130,6 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -191,5 +231,63 @@ mod tests {
             let whole = u64::from(seconds) + u64::from(thousandths > 0);
             prop_assert_eq!(wait, Some(Duration::from_secs(whole.min(86400))));
         }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+    }
+
+    /// An answer that arrives so long after it was asked for.
+    async fn answer_after(delay: Duration) -> &'static str {
+        tokio::time::sleep(delay).await;
+        "answer"
+    }
+
+    #[test]
+    fn an_answer_in_time_is_returned_and_a_missing_one_is_not_waited_for() {
+        block_on(async {
+            let (short, long) = (Duration::from_millis(20), Duration::from_mins(1));
+            assert_eq!(within_deadline(long, answer_after(short)).await, Some("answer"));
+            let begun = Instant::now();
+            assert_eq!(within_deadline(short, answer_after(long)).await, None);
+            assert!(begun.elapsed() < GRACE_AFTER_STOP, "no grace for a process that was not stopped");
+            assert_eq!(within_deadline(Duration::ZERO, async { "answer" }).await, Some("answer"));
+        });
+    }
+
+    #[test]
+    fn an_answer_that_arrived_while_the_thread_was_blocked_counts() {
+        block_on(async {
+            // Both the answer and the timer are due when the thread runs again, and the answer comes by another task.
+            for deadline in [5, 20, 60] {
+                let (sender, receiver) = oneshot::channel();
+                let waiting = within_deadline(Duration::from_millis(deadline), receiver);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                    sender.send("answer").expect("still waited for");
+                });
+                let blocking = async {
+                    tokio::task::yield_now().await;
+                    std::thread::sleep(Duration::from_millis(120));
+                };
+                let (answer, ()) = tokio::join!(waiting, blocking);
+                assert_eq!(answer, Some(Ok("answer")), "{deadline} ms");
+            }
+        });
+    }
+
+    #[test]
+    fn a_timer_that_is_very_late_gives_the_answer_another_second() {
+        block_on(async {
+            let ago = |late: Duration| Instant::now().checked_sub(late).expect("the machine runs for longer");
+            let soon = Duration::from_millis(200);
+            let stopped = MAX_TIMER_DELAY + Duration::from_millis(10);
+            assert_eq!(after_deadline(ago(stopped), pin!(answer_after(soon))).await, Some("answer"));
+            assert_eq!(after_deadline(ago(Duration::from_secs(1)), pin!(answer_after(soon))).await, None);
+            assert_eq!(after_deadline(ago(Duration::from_secs(1)), pin!(async { "answer" })).await, Some("answer"));
+            let begun = Instant::now();
+            assert_eq!(after_deadline(ago(stopped), pin!(answer_after(Duration::from_mins(1)))).await, None);
+            assert!(begun.elapsed() < GRACE_AFTER_STOP * 2);
+        });
     }
 }

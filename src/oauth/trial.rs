@@ -5,7 +5,7 @@
 //! Nothing that comes back is of use to anybody, so nothing of it is kept; but people look at it: it is told without the
 //! secrets that went out, however they come back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
@@ -17,6 +17,7 @@ use super::{
     innermost,
     mask::{MASK, Mask, cut},
     pkce::{self, Verifier},
+    transport::{TIMEOUT, within_deadline},
     wire::{Answer, Ask, Client, RawAnswer, Reason, Refusal, Sent},
 };
 use crate::domain::{Result, Secret, Timestamp, grant::Blame};
@@ -259,21 +260,26 @@ impl Engine {
     async fn page(&self, url: &str, deadline: Duration) -> Result<Page, String> {
         address::check(url, self.allow_private).map_err(str::to_owned)?;
         let client = self.client(Whose::Provider).map_err(|error| error.to_string())?;
-        let asked = client.get(url).header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8").timeout(deadline);
-        let told = |error: reqwest::Error| {
-            if error.is_timeout() { "timeout".to_owned() } else { innermost(&error.without_url()) }
+        let request = client.get(url).header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        let begun = Instant::now();
+        let mut answer = match within_deadline(deadline, request.send()).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) if !error.is_timeout() => return Err(innermost(&error.without_url())),
+            Some(Err(_)) | None => return Err(TIMEOUT.to_owned()),
         };
-        let mut answer = asked.send().await.map_err(told)?;
         let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
         let (location, content_type) = (text(LOCATION), text(CONTENT_TYPE));
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         // The head has said what counts; of a page that breaks off the beginning is good enough.
-        while body.len() < MOST_PAGE
-            && let Ok(Some(chunk)) = answer.chunk().await
-        {
-            body.extend_from_slice(&chunk[..chunk.len().min(MOST_PAGE - body.len())]);
-        }
+        let reading = async {
+            while body.len() < MOST_PAGE
+                && let Ok(Some(chunk)) = answer.chunk().await
+            {
+                body.extend_from_slice(&chunk[..chunk.len().min(MOST_PAGE - body.len())]);
+            }
+        };
+        within_deadline(deadline.saturating_sub(begun.elapsed()), reading).await;
         Ok(Page { status, location, content_type, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }

@@ -20,13 +20,18 @@ use futures_util::{Stream, stream};
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 pub use headers::Headers;
 pub use target::Target;
 
-use super::{Engine, address, catalogue::Resolved, innermost};
+use super::{
+    Engine, address,
+    catalogue::Resolved,
+    innermost,
+    transport::{after_deadline, within_deadline},
+};
 use crate::domain::{Error, Result, Secret, proxy::NotPassed};
 
 /// So many parts of a body wait between two that pass it on.
@@ -117,10 +122,16 @@ impl Engine {
         let answer = loop {
             let until = watch.last() + idle;
             tokio::select! {
+                biased;
                 answer = &mut sending => break answer,
-                // While the body is on its way, the API need not say anything.
-                () = sleep_until(until) => if watch.last() + idle <= Instant::now() {
-                    return Err(NotPassed::Timeout.into());
+                () = sleep_until(until) => {
+                    if let Some(answer) = after_deadline(until, sending.as_mut()).await {
+                        break answer;
+                    }
+                    // While the body is on its way, the API need not say anything.
+                    if watch.last() + idle <= Instant::now() {
+                        return Err(NotPassed::Timeout.into());
+                    }
                 },
             }
         };
@@ -187,13 +198,13 @@ fn watched(
 ) -> impl Stream<Item = Result<Bytes, Cut>> + Send + 'static {
     stream::unfold(Some((parts, watch)), move |open| async move {
         let (mut parts, watch) = open?;
-        let part = timeout(idle, parts.recv()).await;
+        let part = within_deadline(idle, parts.recv()).await;
         watch.moves();
         match part {
-            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some((parts, watch)))),
-            Ok(Some(Err(Cut))) => Some((Err(watch.fails(CUT)), None)),
-            Ok(None) => None,
-            Err(_) => Some((Err(watch.fails(SLOW)), None)),
+            Some(Some(Ok(bytes))) => Some((Ok(bytes), Some((parts, watch)))),
+            Some(Some(Err(Cut))) => Some((Err(watch.fails(CUT)), None)),
+            Some(None) => None,
+            None => Some((Err(watch.fails(SLOW)), None)),
         }
     })
 }
@@ -235,15 +246,15 @@ impl Answer {
                 let next = tokio::select! {
                     biased;
                     () = way.closed() => return,
-                    next = timeout(idle, self.response.chunk()) => next,
+                    next = within_deadline(idle, self.response.chunk()) => next,
                 };
                 let (part, last) = match next {
-                    Ok(Ok(Some(bytes))) => (Ok(bytes), false),
-                    Ok(Ok(None)) => return,
+                    Some(Ok(Some(bytes))) => (Ok(bytes), false),
+                    Some(Ok(None)) => return,
                     // It broke off, or has nothing to say any more.
-                    Ok(Err(_)) | Err(_) => (Err(Cut), true),
+                    Some(Err(_)) | None => (Err(Cut), true),
                 };
-                if !matches!(way.send_timeout(part, idle).await, Ok(())) || last {
+                if !matches!(within_deadline(idle, way.send(part)).await, Some(Ok(()))) || last {
                     return;
                 }
             }
