@@ -4,12 +4,13 @@
 //! no opinion on who may ask.
 //!
 //! One file per thing to say: `request` writes what is sent and `transport` sends it; `read` says what an answer
-//! means, out of its `fields`; `http_date` reads dates; `revoke`, `account`, `device` and
+//! means, out of its `fields`; `decode` and `http_date` read what HTTP itself defines; `revoke`, `account`, `device` and
 //! `discovery` are the other things there are to ask; `trial` asks without any user; `forward` passes on what others ask.
 
 pub mod account;
 mod address;
 pub mod catalogue;
+mod decode;
 pub mod device;
 pub mod discovery;
 mod fields;

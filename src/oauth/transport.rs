@@ -10,13 +10,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 use super::{
-    Engine, Whose, address, fields, http_date, innermost,
+    Engine, Whose, address,
+    decode::{self, DecodeError},
+    fields, http_date, innermost,
     request::{Method, Request},
     wire::{RawAnswer, Sent},
 };
 use crate::domain::{Secret, Timestamp};
 
-/// Maximum size of the body of an answer.
+/// Maximum size of the body of an answer, both as received and after decoding.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// Maximum wait that a provider can ask for in `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
@@ -29,6 +31,10 @@ const GRACE_AFTER_STOP: Duration = Duration::from_secs(1);
 pub(super) const TIMEOUT: &str = "timeout";
 /// In a [`Sent::Unclear`]: more than is read.
 pub(super) const TOO_LARGE: &str = "too large";
+/// In a [`Sent::Unclear`]: compressed data that is corrupt or truncated.
+pub(super) const UNDECODABLE: &str = "the content coding could not be decoded";
+/// In a [`Sent::Unclear`], before the name of the coding: a content coding that is not supported.
+pub(super) const UNSUPPORTED_CODING: &str = "unsupported content coding: ";
 
 impl Engine {
     /// Sends a request. `deadline` is for all of it, the last byte of the answer included; `now` is asked when that is
@@ -53,7 +59,7 @@ impl Engine {
         let mut builder = client
             .request(method, &request.url)
             .header(ACCEPT, "application/json")
-            // What is packed may grow without end when it is unpacked.
+            // A preference only (RFC 9110 §12.5.3): see `decode`.
             .header(ACCEPT_ENCODING, "identity");
         if let Some((name, value)) = &request.authorization {
             const NOT: &str = "a header cannot carry this";
@@ -92,6 +98,14 @@ async fn exchange(request: reqwest::RequestBuilder, now: impl Fn() -> Timestamp)
         }
     }
     let received_at = now();
+    let body = match decode::complete_text(&headers, &body, MAX_ANSWER_BYTES) {
+        Ok(body) => body,
+        Err(DecodeError::TooLarge) => return Sent::Unclear(TOO_LARGE.to_owned()),
+        // The status of a refusal has a meaning of its own, and so has `Retry-After` beside it.
+        Err(_) if !(200..300).contains(&status) => Secret::new(""),
+        Err(DecodeError::Unsupported(name)) => return Sent::Unclear(format!("{UNSUPPORTED_CODING}{name}")),
+        Err(DecodeError::Corrupt) => return Sent::Unclear(UNDECODABLE.to_owned()),
+    };
     let date = text(&headers, &DATE).and_then(|text| http_date::parse(text, received_at));
     Sent::Answered(RawAnswer {
         status,
@@ -99,7 +113,7 @@ async fn exchange(request: reqwest::RequestBuilder, now: impl Fn() -> Timestamp)
         date,
         retry_after: text(&headers, &RETRY_AFTER).and_then(|text| retry_after(text, date.unwrap_or(received_at))),
         received_at,
-        body: Secret::new(String::from_utf8_lossy(&body)),
+        body,
     })
 }
 

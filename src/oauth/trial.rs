@@ -8,13 +8,13 @@
 use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
 use url::{Url, form_urlencoded};
 
 use super::{
     Engine, Whose, address,
     catalogue::{ClientAuth, Meaning, Pkce, Resolved},
-    innermost,
+    decode, innermost,
     mask::{MASK, Mask, cut},
     pkce::{self, Verifier},
     transport::{TIMEOUT, within_deadline},
@@ -260,7 +260,10 @@ impl Engine {
     async fn page(&self, url: &str, deadline: Duration) -> Result<Page, String> {
         address::check(url, self.allow_private).map_err(str::to_owned)?;
         let client = self.client(Whose::Provider).map_err(|error| error.to_string())?;
-        let request = client.get(url).header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        let request = client
+            .get(url)
+            .header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
+            .header(ACCEPT_ENCODING, "identity");
         let begun = Instant::now();
         let mut answer = match within_deadline(deadline, request.send()).await {
             Some(Ok(answer)) => answer,
@@ -270,6 +273,7 @@ impl Engine {
         let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
         let (location, content_type) = (text(LOCATION), text(CONTENT_TYPE));
         let status = answer.status().as_u16();
+        let headers = std::mem::take(answer.headers_mut());
         let mut body = Vec::new();
         // The head has said what counts; of a page that breaks off the beginning is good enough.
         let reading = async {
@@ -280,7 +284,7 @@ impl Engine {
             }
         };
         within_deadline(deadline.saturating_sub(begun.elapsed()), reading).await;
-        Ok(Page { status, location, content_type, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Page { status, location, content_type, body: decode::leading_text(&headers, &body, MOST_PAGE) })
     }
 }
 

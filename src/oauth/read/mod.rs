@@ -402,12 +402,18 @@ impl Refusal {
         match sent {
             Sent::NotSent(why) => Self { description: line(why), ..Self::new(Blame::Network, Reason::Unreachable) },
             Sent::Unclear(why) => {
-                let (reason, description) = match why.as_str() {
-                    transport::TIMEOUT => (Reason::Timeout, None),
-                    transport::TOO_LARGE => (Reason::TooLarge, None),
-                    _ => (Reason::CutOff, line(why)),
+                let (blame, reason) = match why.as_str() {
+                    transport::TIMEOUT => (Blame::Network, Reason::Timeout),
+                    transport::TOO_LARGE => (Blame::Network, Reason::TooLarge),
+                    transport::UNDECODABLE => (Blame::Provider, Reason::Undecodable),
+                    why if why.starts_with(transport::UNSUPPORTED_CODING) => {
+                        (Blame::Provider, Reason::UnsupportedCoding)
+                    }
+                    _ => (Blame::Network, Reason::CutOff),
                 };
-                Self { description, ..Self::new(Blame::Network, reason).unclear(true) }
+                let says_more = !matches!(reason, Reason::Timeout | Reason::TooLarge);
+                let description = says_more.then(|| line(why)).flatten();
+                Self { description, ..Self::new(blame, reason).unclear(true) }
             }
             Sent::Answered(raw) => Self::new(Blame::Provider, Reason::HttpError).unclear(raw.status >= 500).of(raw),
         }
