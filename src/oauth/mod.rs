@@ -43,6 +43,11 @@ const IDLE: Duration = Duration::from_secs(15);
 /// So many connections wait for the next request to be passed on, at each host.
 const IDLE_FORWARDING: usize = 8;
 
+/// Maximum number of header fields in an answer.
+const MAX_HEADER_FIELDS: usize = 256;
+/// Maximum size of the header fields of an answer over HTTP/2, in bytes (RFC 9113 §6.5.2).
+const MAX_HEADER_LIST_BYTES: u32 = 256 * 1024;
+
 /// Speaks HTTP to providers.
 #[derive(Debug)]
 pub struct Engine {
@@ -112,6 +117,8 @@ impl Engine {
             .no_proxy()
             .connect_timeout(CONNECTING)
             .pool_idle_timeout(IDLE)
+            .http1_max_headers(MAX_HEADER_FIELDS)
+            .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
             .user_agent(concat!("grantry/", env!("CARGO_PKG_VERSION")));
         if guarded { builder.dns_resolver(address::PublicOnly) } else { builder }
     }

@@ -26,6 +26,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(3);
 /// Time for an answer to pass from the socket to its reader after the process was stopped.
 const GRACE_AFTER_STOP: Duration = Duration::from_secs(1);
+/// The error of hyper for too many header fields and for too many bytes of them.
+const HEAD_TOO_LARGE: &str = "message head is too large";
 
 /// In a [`Sent::Unclear`]: no whole answer in time.
 pub(super) const TIMEOUT: &str = "timeout";
@@ -35,6 +37,8 @@ pub(super) const TOO_LARGE: &str = "too large";
 pub(super) const UNDECODABLE: &str = "the content coding could not be decoded";
 /// In a [`Sent::Unclear`], before the name of the coding: a content coding that is not supported.
 pub(super) const UNSUPPORTED_CODING: &str = "unsupported content coding: ";
+/// In a [`Sent::Unclear`]: the head of the answer exceeds the limits, [`super::MAX_HEADER_FIELDS`] among them.
+pub(super) const TOO_MANY_HEADERS: &str = "more than 256 header fields, or more than 400 KiB of them";
 
 impl Engine {
     /// Sends a request. `deadline` is for all of it, the last byte of the answer included; `now` is asked when that is
@@ -149,7 +153,13 @@ fn failed(error: reqwest::Error) -> Sent {
 }
 
 fn told(error: reqwest::Error) -> String {
-    if error.is_timeout() && !error.is_connect() { TIMEOUT.to_owned() } else { innermost(&error.without_url()) }
+    if error.is_timeout() && !error.is_connect() {
+        return TIMEOUT.to_owned();
+    }
+    match innermost(&error.without_url()) {
+        why if why == HEAD_TOO_LARGE => TOO_MANY_HEADERS.to_owned(),
+        why => why,
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

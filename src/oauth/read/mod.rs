@@ -406,6 +406,7 @@ impl Refusal {
                     transport::TIMEOUT => (Blame::Network, Reason::Timeout),
                     transport::TOO_LARGE => (Blame::Network, Reason::TooLarge),
                     transport::UNDECODABLE => (Blame::Provider, Reason::Undecodable),
+                    transport::TOO_MANY_HEADERS => (Blame::Provider, Reason::TooManyHeaders),
                     why if why.starts_with(transport::UNSUPPORTED_CODING) => {
                         (Blame::Provider, Reason::UnsupportedCoding)
                     }
