@@ -55,6 +55,7 @@ pub struct Engine {
     outward: OnceLock<reqwest::Client>,
     anywhere: OnceLock<reqwest::Client>,
     forwarding: OnceLock<reqwest::Client>,
+    single_use: OnceLock<reqwest::Client>,
 }
 
 /// Whose address is knocked at.
@@ -84,7 +85,13 @@ impl Engine {
     /// An engine that has opened nothing yet: a client, with its store of certificates, is made at first use.
     /// `allow_private`: whether providers may be at private and link-local addresses.
     pub fn new(allow_private: bool) -> Self {
-        Self { allow_private, outward: OnceLock::new(), anywhere: OnceLock::new(), forwarding: OnceLock::new() }
+        Self {
+            allow_private,
+            outward: OnceLock::new(),
+            anywhere: OnceLock::new(),
+            forwarding: OnceLock::new(),
+            single_use: OnceLock::new(),
+        }
     }
 
     fn client(&self, whose: Whose) -> Result<&reqwest::Client> {
@@ -106,6 +113,17 @@ impl Engine {
         let client = Self::builder(!self.allow_private).http1_only().pool_max_idle_per_host(IDLE_FORWARDING);
         let client = client.build().map_err(Error::internal)?;
         Ok(self.forwarding.get_or_init(|| client))
+    }
+
+    /// The client for requests that must not be repeated: each has a connection of its own. A server may close an idle
+    /// connection at any time, and then it is unknown whether the request was processed (RFC 9110 §9.2.2).
+    fn single_use(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.single_use.get() {
+            return Ok(client);
+        }
+        let client = Self::builder(!self.allow_private).http1_only().pool_max_idle_per_host(0);
+        let client = client.build().map_err(Error::internal)?;
+        Ok(self.single_use.get_or_init(|| client))
     }
 
     /// Follows no redirect, asks no proxy of the environment's, and where it is guarded connects to no address inside.

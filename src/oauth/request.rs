@@ -38,11 +38,13 @@ pub(super) struct Request {
     pub(super) format: RequestFormat,
     /// The body; empty: none.
     pub(super) fields: Vec<(String, Secret)>,
+    /// Whether the provider may receive the request twice. If not, it is sent on a connection of its own.
+    pub(super) is_repeatable: bool,
 }
 
 impl Request {
     pub(super) fn new(method: Method, url: &str, format: RequestFormat) -> Self {
-        Self { method, url: url.to_owned(), authorization: None, format, fields: Vec::new() }
+        Self { method, url: url.to_owned(), authorization: None, format, fields: Vec::new(), is_repeatable: true }
     }
 
     /// Adds a field, unless it is there.
@@ -154,6 +156,8 @@ impl Resolved {
             _ => (self.token_url(), &entry.token_params),
         };
         let mut request = Request::new(Method::Post, url, entry.request_format);
+        // Codes and many refresh tokens are accepted once.
+        request.is_repeatable = false;
         match ask {
             Ask::AuthorizationCode { code, verifier, redirect_uri } => {
                 request.field("grant_type", "authorization_code");

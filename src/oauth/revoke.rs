@@ -109,6 +109,7 @@ impl RevocationRequest {
                 authorization: kept.header.map(secret),
                 format: kept.format,
                 fields: kept.fields.into_iter().map(secret).collect(),
+                is_repeatable: true,
             },
             success: kept.success,
             other: kept.other.map(|other| Box::new(Self::of_kept(*other))),

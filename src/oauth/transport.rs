@@ -54,7 +54,8 @@ impl Engine {
 
     fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, String> {
         address::check(&request.url, self.allow_private).map_err(str::to_owned)?;
-        let client = self.client(Whose::Provider).map_err(|error| error.to_string())?;
+        let client = if request.is_repeatable { self.client(Whose::Provider) } else { self.single_use() };
+        let client = client.map_err(|error| error.to_string())?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
