@@ -9,10 +9,12 @@ use crate::{
     domain::{
         Error, Result, Secret, Timestamp, Why,
         connection::Connection,
+        grant::Tokens,
         profile::{Profile, RefreshScope, Rotation, SecretKind},
     },
     oauth::{
         catalogue::{ClientAuth, Resolved},
+        redact::secret_fields,
         wire::Client,
     },
     store::{self, Read},
@@ -33,6 +35,8 @@ pub(super) struct Registration {
     pub rotation: Option<Rotation>,
     /// What the `scope` parameter of refresh requests holds.
     pub refresh_scope: RefreshScope,
+    /// All secrets of the profile, to be redacted in what the provider answers.
+    known: Vec<Secret>,
 }
 
 /// A client secret that may be sent.
@@ -65,7 +69,8 @@ impl Registration {
         let rotation = store::profiles::rotation(read, profile_id)?.map(|(rotation, _)| rotation);
         let own_scope = store::profiles::refresh_scope(read, profile_id)?;
         let refresh_scope = own_scope.unwrap_or(provider.entry().refresh_scope);
-        Ok(Self { profile, provider, secrets, rejected_until, rotation, refresh_scope })
+        let known = known_secrets(read, profile_id);
+        Ok(Self { profile, provider, secrets, rejected_until, rotation, refresh_scope, known })
     }
 
     /// The registration that a connection uses.
@@ -81,7 +86,11 @@ impl Registration {
 
     /// The client as it shows itself with a secret.
     pub(super) fn client(&self, secret: Option<&LiveSecret>) -> Client {
-        Client { id: self.profile.client_id.as_str().to_owned(), secret: secret.map(|live| live.secret.clone()) }
+        Client {
+            id: self.profile.client_id.as_str().to_owned(),
+            secret: secret.map(|live| live.secret.clone()),
+            known: self.known.clone(),
+        }
     }
 
     /// The client with each of its live secrets, the one that worked last first; once where it has none.
@@ -96,6 +105,26 @@ impl Registration {
     pub(super) fn first_client(&self) -> Client {
         self.client(self.secrets.first())
     }
+}
+
+/// Every secret of a profile that can be decrypted.
+fn known_secrets(read: &Read<'_>, profile_id: i64) -> Vec<Secret> {
+    let open = |kind| store::profiles::open_secret(read, profile_id, kind).ok().flatten();
+    let texts = [SecretKind::Current, SecretKind::Next, SecretKind::Token].into_iter().filter_map(open);
+    let parameters = open(SecretKind::Parameters).map(|text| secret_fields(&object(&text))).unwrap_or_default();
+    texts.chain(parameters).collect()
+}
+
+/// The secrets of a grant: its tokens, and the kept fields whose names look secret.
+pub(super) fn grant_secrets(tokens: &Tokens) -> Vec<Secret> {
+    let own = [Some(&tokens.access), tokens.refresh.as_ref(), tokens.previous.as_ref()];
+    own.into_iter().flatten().cloned().chain(secret_fields(&object(&tokens.extra))).collect()
+}
+
+/// The secrets of the grant that a connection has; empty: it has none, or one that cannot be decrypted.
+pub(super) fn connection_secrets(read: &Read<'_>, connection_id: i64) -> Vec<Secret> {
+    let found = store::grants::find_with_tokens(read, connection_id).ok().flatten();
+    found.map(|(_, tokens)| grant_secrets(&tokens)).unwrap_or_default()
 }
 
 /// What was entered with a connection.
@@ -119,11 +148,14 @@ fn resolved(read: &Read<'_>, profile: &Profile, variables: &BTreeMap<String, Str
 
 /// The texts and numbers of a JSON object: what can stand in a URL.
 pub(super) fn strings(object: &Secret) -> BTreeMap<String, String> {
-    let fields: Map<String, Value> = serde_json::from_str(object.expose()).unwrap_or_default();
     let text = |value: Value| match value {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+    self::object(object).into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+fn object(text: &Secret) -> Map<String, Value> {
+    serde_json::from_str(text.expose()).unwrap_or_default()
 }

@@ -9,8 +9,9 @@ use super::{
     Engine,
     catalogue::Resolved,
     fields,
+    redact::Redactor,
     request::{Method, Request},
-    wire::{Client, Reason, Refusal, Sent},
+    wire::{Client, RawAnswer, Reason, Refusal, Sent},
 };
 use crate::domain::{Secret, Timestamp};
 
@@ -43,6 +44,19 @@ impl Resolved {
         let label = info.label.as_ref().and_then(|pointer| text(said.pointer(pointer)?));
         Some(Account { id: text(said.pointer(&info.id)?)?, label })
     }
+
+    /// The account that an answer of the user info endpoint names, or why it names none, with the provider's error code.
+    fn account_in(&self, raw: &RawAnswer) -> Result<Account, (Reason, Option<String>)> {
+        if !(200..300).contains(&raw.status) {
+            return Err((Reason::HttpError, None));
+        }
+        let body = fields::parse_json(raw.body.expose()).ok_or((Reason::UnreadableBody, None))?;
+        if !self.succeeded(&body) {
+            let code = body.pointer("/error").and_then(Value::as_str).and_then(fields::word);
+            return Err((Reason::ProviderError, code));
+        }
+        self.account(&body).ok_or((Reason::NoAccount, None))
+    }
 }
 
 impl Engine {
@@ -50,10 +64,12 @@ impl Engine {
     /// there. `None`: this provider does not tell.
     ///
     /// A refusal blames the network or the provider, never the grant: a token that cannot read its own account may be
-    /// good for everything else. Status 401 says that the provider did not accept the token.
+    /// good for everything else. Status 401 says that the provider did not accept the token. The refusal contains neither
+    /// the access token nor a secret of the client, which does not authenticate here.
     pub async fn user_info(
         &self,
         provider: &Resolved,
+        client: &Client,
         access: &Secret,
         extra: &Map<String, Value>,
         deadline: Duration,
@@ -63,18 +79,20 @@ impl Engine {
         let mut request = Request::new(Method::Get, url, provider.entry().request_format);
         request.authorization = Some(provider.token_header(info.scheme.as_deref(), access));
         let sent = self.send(&request, deadline, Timestamp::default).await;
-        let Sent::Answered(raw) = &sent else { return Err(Refusal::of_sent(&sent)) };
-        let body = fields::parse_json(raw.body.expose());
-        let refused = |reason| Refusal { reason, unclear: false, ..Refusal::of_sent(&sent) };
-        match body {
-            _ if !(200..300).contains(&raw.status) => Err(refused(Reason::HttpError)),
-            None => Err(refused(Reason::UnreadableBody)),
-            Some(body) if !provider.succeeded(&body) => {
-                let provider_error = body.pointer("/error").and_then(Value::as_str).and_then(fields::word);
-                Err(Refusal { provider_error, ..refused(Reason::ProviderError) })
-            }
-            Some(body) => provider.account(&body).map(Some).ok_or_else(|| refused(Reason::NoAccount)),
+        if let Sent::Answered(raw) = &sent
+            && let Ok(account) = provider.account_in(raw)
+        {
+            return Ok(Some(account));
         }
+        let sent = Redactor::for_request(provider, client, &request).sent(sent);
+        let refusal = Refusal::of_sent(&sent);
+        Err(match &sent {
+            Sent::Answered(raw) => {
+                let (reason, provider_error) = provider.account_in(raw).err().unwrap_or((refusal.reason, None));
+                Refusal { reason, provider_error, unclear: false, ..refusal }
+            }
+            Sent::NotSent(_) | Sent::Unclear(_) => refusal,
+        })
     }
 
     /// Whether the provider says that a token is active (RFC 7662 §2.2). `None`: it has no such endpoint, or did not

@@ -8,8 +8,8 @@ use super::{
     Engine,
     catalogue::{Resolved, check_url},
     fields,
+    redact::Redactor,
     request::{Method, Request},
-    token::mask,
     wire::{Answer, Client, RawAnswer, Reason, Refusal, Sent, TokenSet},
 };
 use crate::domain::{Secret, Timestamp, grant::Blame};
@@ -94,17 +94,18 @@ impl Engine {
             request.field("scope", scopes.join(&entry.scope_separator));
         }
         request.authenticate(client, entry.client_auth);
-        let mut sent = self.send(&request, deadline, now).await;
-        let Sent::Answered(raw) = &mut sent else { return Err(Refusal::of_sent(&sent)) };
-        let granted = (200..300).contains(&raw.status).then(|| authorization(raw));
-        let missing = match granted {
-            Some(Ok(found)) => return Ok(found),
-            Some(Err(reason)) => reason,
-            None => Reason::NoDeviceCode,
-        };
-        let secrets: Vec<&Secret> =
-            client.secret.iter().chain(request.authorization.as_ref().map(|(_, value)| value)).collect();
-        mask(raw, &secrets);
+        let sent = self.send(&request, deadline, now).await;
+        let mut missing = Reason::NoDeviceCode;
+        if let Sent::Answered(raw) = &sent
+            && (200..300).contains(&raw.status)
+        {
+            match authorization(raw) {
+                Ok(found) => return Ok(found),
+                Err(reason) => missing = reason,
+            }
+        }
+        let sent = Redactor::for_request(provider, client, &request).sent(sent);
+        let Sent::Answered(raw) = &sent else { return Err(Refusal::of_sent(&sent)) };
         match provider.read(raw) {
             Answer::Refused(refusal) if refusal.reason != Reason::NoAccessToken => Err(refusal),
             Answer::Refused(_) | Answer::Tokens(_) => Err(Refusal::new(Blame::Provider, missing).of(raw)),

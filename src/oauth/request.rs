@@ -193,18 +193,6 @@ impl Resolved {
     }
 }
 
-impl Ask {
-    /// What of it nobody may see.
-    pub(super) fn secrets(&self) -> Vec<&Secret> {
-        match self {
-            Self::AuthorizationCode { code, verifier, .. } => std::iter::once(code).chain(verifier).collect(),
-            Self::Refresh { refresh_token, .. } => vec![refresh_token],
-            Self::ClientCredentials { .. } => Vec::new(),
-            Self::DeviceCode { device_code } => vec![device_code],
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -219,7 +207,7 @@ mod tests {
     }
 
     fn client(secret: Option<&str>) -> Client {
-        Client { id: "the id".to_owned(), secret: secret.map(Secret::new) }
+        Client { id: "the id".to_owned(), secret: secret.map(Secret::new), known: Vec::new() }
     }
 
     fn body(request: &Request) -> String {

@@ -9,8 +9,9 @@ pub use super::catalogue::TokenHint;
 use super::{
     Engine,
     catalogue::{ClientAuth, RequestFormat, Resolved, Revoke, RevokeAuth, RevokeMethod, Success},
-    fields, request,
-    token::mask,
+    fields,
+    redact::{self, Redactor},
+    request,
     wire::{Client, RawAnswer, Refusal, Sent},
 };
 use crate::domain::{Error, Result, Secret, Timestamp};
@@ -20,6 +21,8 @@ use crate::domain::{Error, Result, Secret, Timestamp};
 pub struct RevocationRequest {
     request: request::Request,
     success: Option<Success>,
+    /// Further secrets of the app and of the grant, to be redacted in the answer.
+    known: Vec<Secret>,
     /// The same with the client's other secret.
     other: Option<Box<RevocationRequest>>,
 }
@@ -51,6 +54,8 @@ struct Kept {
     fields: Vec<(String, String)>,
     header: Option<(String, String)>,
     success: Option<Success>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    known: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     other: Option<Box<Kept>>,
 }
@@ -88,6 +93,7 @@ impl RevocationRequest {
             fields: self.request.fields.iter().map(exposed).collect(),
             header: self.request.authorization.as_ref().map(exposed),
             success: self.success.clone(),
+            known: self.known.iter().map(|secret| secret.expose().to_owned()).collect(),
             other: self.other.as_ref().map(|other| Box::new(other.to_kept())),
         }
     }
@@ -112,6 +118,7 @@ impl RevocationRequest {
                 is_repeatable: true,
             },
             success: kept.success,
+            known: kept.known.into_iter().map(Secret::new).collect(),
             other: kept.other.map(|other| Box::new(Self::of_kept(*other))),
         }
     }
@@ -187,22 +194,27 @@ impl Resolved {
             RevokeAuth::ClientId => request.authenticate(client, ClientAuth::None),
             RevokeAuth::None | RevokeAuth::Token => {}
         }
-        Some(RevocationRequest { request, success: entry.success.clone(), other: None })
+        Some(RevocationRequest { request, success: entry.success.clone(), known: client.known.clone(), other: None })
+    }
+}
+
+/// Fields of a revocation that are not secret.
+const PUBLIC_FIELDS: &[&str] = &["client_id", "token_type_hint"];
+
+impl RevocationRequest {
+    /// Its secrets, and those of the same request with the client's other secret.
+    fn secrets(&self) -> Vec<Secret> {
+        let own = redact::request_secrets(&self.request, |name| !PUBLIC_FIELDS.contains(&name));
+        let other = self.other.as_deref().map(Self::secrets).unwrap_or_default();
+        own.into_iter().chain(self.known.iter().cloned()).chain(other).collect()
     }
 }
 
 impl Engine {
-    /// Sends a revocation, once; [`RevocationRequest::outcome`] says what came of it. `deadline` is for all of it.
+    /// Sends a revocation, once; [`RevocationRequest::outcome`] says what came of it. `deadline` is for all of it. The
+    /// answer is redacted.
     pub async fn revoke(&self, request: &RevocationRequest, deadline: Duration, now: impl Fn() -> Timestamp) -> Sent {
-        match self.send(&request.request, deadline, now).await {
-            Sent::Answered(mut raw) => {
-                let fields = request.request.fields.iter().map(|(_, value)| value);
-                let secrets: Vec<&Secret> =
-                    fields.chain(request.request.authorization.as_ref().map(|(_, value)| value)).collect();
-                mask(&mut raw, &secrets);
-                Sent::Answered(raw)
-            }
-            sent => sent,
-        }
+        let sent = self.send(&request.request, deadline, now).await;
+        Redactor::new(&request.secrets()).sent(sent)
     }
 }

@@ -2,8 +2,7 @@
 //! (RFC 6749 §4.1.3), and an authorization request that nobody answers (§4.1.1). What the refusals say tells whether the
 //! client's id, its secret and its redirect URI are right.
 //!
-//! Nothing that comes back is of use to anybody, so nothing of it is kept; but people look at it: it is told without the
-//! secrets that went out, however they come back.
+//! Nothing that comes back is of use to anybody, so nothing of it is kept; but people look at it: it is redacted.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +14,8 @@ use super::{
     Engine, Whose, address,
     catalogue::{ClientAuth, Meaning, Pkce, Resolved},
     decode, innermost,
-    mask::{MASK, Mask, cut},
     pkce::{self, Verifier},
+    redact::{self, REDACTED, Redactor, cut, is_secret_name},
     transport::{TIMEOUT, within_deadline},
     wire::{Answer, Ask, Client, RawAnswer, Reason, Refusal, Sent},
 };
@@ -30,8 +29,6 @@ const MOST_HEADER: usize = 200;
 const MOST_PAGE: usize = 64 * 1024;
 /// The beginning of what TLS says of a certificate that it does not accept.
 const CERTIFICATE: &str = "invalid peer certificate: ";
-/// Fields that are secrets.
-const SECRET_FIELDS: &[&str] = &["client_secret", "code", "code_verifier", "state"];
 
 /// A request, and what came back, both without secrets.
 #[derive(Debug, Clone)]
@@ -150,8 +147,11 @@ impl Client {
     /// A client that nobody knows in this one's place: with another secret, or where it has none with another identifier.
     pub fn impostor(&self) -> Result<Self> {
         Ok(match &self.secret {
-            Some(_) => Self { id: self.id.clone(), secret: Some(made_up("secret")?) },
-            None => Self { id: made_up("client")?.expose().to_owned(), secret: None },
+            Some(real) => {
+                let known = self.known.iter().chain([real]).cloned().collect();
+                Self { id: self.id.clone(), secret: Some(made_up("secret")?), known }
+            }
+            None => Self { id: made_up("client")?.expose().to_owned(), secret: None, known: self.known.clone() },
         })
     }
 }
@@ -171,36 +171,33 @@ impl Engine {
         let verifier = (provider.entry().pkce == Pkce::S256).then(Verifier::generate).transpose()?;
         let ask = Ask::AuthorizationCode { code, verifier, redirect_uri: redirect_uri.to_owned() };
         let request = provider.token_request(client, &ask);
-        let mut secrets: Vec<&str> = ask.secrets().into_iter().map(Secret::expose).collect();
-        secrets.extend(client.secret.as_ref().map(Secret::expose));
-        if let Some((_, value)) = &request.authorization {
-            secrets.extend(value.expose().split_once(' ').map(|(_, pair)| pair));
+        let came = self.send(&request, deadline, now).await;
+        // Tokens are somebody's, or might be.
+        let mut client = client.clone();
+        if let Sent::Answered(raw) = &came {
+            client.known.extend(redact::tokens_of(raw));
         }
-        secrets.extend(request.url.split_once('?').map(|(_, query)| query));
-        let mask = Mask::of(secrets);
+        let redactor = Redactor::for_request(provider, &client, &request);
         let authorization = request.authorization.as_ref().map(|(_, value)| {
             let scheme = value.expose().split(' ').next().unwrap_or_default();
-            format!("{scheme} {MASK}")
+            format!("{scheme} {REDACTED}")
         });
         let fields = request.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        let sent = Shown { method: "POST", url: address_of(&request.url), authorization, fields: shown(fields, &mask) };
-        let came = self.send(&request, deadline, now).await;
+        let fields = shown(fields, &redactor);
+        let sent = Shown { method: "POST", url: address_of(&request.url), authorization, fields };
         let (told, error, description) = told(provider, &came);
-        let received = match &came {
+        let received = match redactor.sent(came.clone()) {
             Sent::Answered(raw) => Received {
                 status: Some(raw.status),
-                content_type: raw.content_type.as_deref().map(|text| cut(&mask.apply(text), MOST_HEADER)),
+                content_type: raw.content_type.map(|text| cut(&text, MOST_HEADER)),
                 date: raw.date,
                 body: match told {
-                    // They are somebody's, or might be.
-                    Told::Tokens => MASK.to_owned(),
-                    _ => mask.body(raw.body.expose(), MOST_SHOWN),
+                    Told::Tokens => REDACTED.to_owned(),
+                    _ => cut(raw.body.expose(), MOST_SHOWN),
                 },
                 trouble: None,
             },
-            Sent::NotSent(why) | Sent::Unclear(why) => {
-                Received { trouble: Some(mask.apply(why)), ..Received::default() }
-            }
+            Sent::NotSent(why) | Sent::Unclear(why) => Received { trouble: Some(why), ..Received::default() },
         };
         let skew_ms = match &came {
             Sent::Answered(raw) => raw.skew_ms(),
@@ -209,8 +206,8 @@ impl Engine {
         Ok(Trial {
             exchange: Exchange { sent, received },
             told,
-            error: mask.apply(&error),
-            description: description.map(|text| mask.apply(&text)),
+            error: redactor.text(&error),
+            description: description.map(|text| redactor.text(&text)),
             skew_ms,
         })
     }
@@ -220,7 +217,7 @@ impl Engine {
     pub async fn visit(
         &self,
         provider: &Resolved,
-        client_id: &str,
+        client: &Client,
         redirect_uri: &str,
         deadline: Duration,
     ) -> Result<Option<Visit>> {
@@ -229,28 +226,32 @@ impl Engine {
         }
         let state = made_up("state")?;
         let challenge = pkce::challenge(&Verifier::generate()?);
-        let url = provider.authorization_url(client_id, redirect_uri, state.expose(), Some(&challenge), &[])?;
+        let url = provider.authorization_url(&client.id, redirect_uri, state.expose(), Some(&challenge), &[])?;
         let query = url.split_once('?').map_or("", |(_, query)| query);
         let fields: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let mask = Mask::of([state.expose()]);
+        let secrets = [&state].into_iter().chain(&client.secret).chain(&client.known);
+        let redactor = Redactor::for_provider(provider, secrets);
         let sent = Shown {
             method: "GET",
             url: address_of(&url),
             authorization: None,
-            fields: shown(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())), &mask),
+            fields: shown(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())), &redactor),
         };
         let (received, seen) = match self.page(&url, deadline).await {
             Err(why) => {
                 let seen = match why.strip_prefix(CERTIFICATE) {
-                    Some(what) => Seen::Certificate(what.to_owned()),
-                    None => Seen::Unreachable(why.clone()),
+                    Some(what) => Seen::Certificate(redactor.text(what)),
+                    None => Seen::Unreachable(redactor.text(&why)),
                 };
-                (Received { trouble: Some(why), ..Received::default() }, seen)
+                (Received { trouble: Some(redactor.text(&why)), ..Received::default() }, seen)
             }
             Ok(page) => {
-                let body = if page.status < 400 { String::new() } else { mask.body(&page.body, MOST_SHOWN) };
-                let content_type = page.content_type.as_deref().map(|text| cut(&mask.apply(text), MOST_HEADER));
-                let seen = page.seen(redirect_uri);
+                let body = if page.status < 400 { String::new() } else { cut(&redactor.body(&page.body), MOST_SHOWN) };
+                let content_type = page.content_type.as_deref().map(|text| cut(&redactor.text(text), MOST_HEADER));
+                let seen = match page.seen(redirect_uri) {
+                    Seen::Back(error) => Seen::Back(redactor.text(&error)),
+                    seen => seen,
+                };
                 (Received { status: Some(page.status), content_type, body, ..Received::default() }, seen)
             }
         };
@@ -331,9 +332,9 @@ fn speaks_of_redirect(page: &str) -> bool {
 }
 
 /// Fields as they may be shown.
-fn shown<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>, mask: &Mask) -> Vec<(String, String)> {
+fn shown<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>, redactor: &Redactor) -> Vec<(String, String)> {
     let shown = |(name, value): (&str, &str)| {
-        let value = if SECRET_FIELDS.contains(&name) { MASK.to_owned() } else { mask.apply_whole(value) };
+        let value = if is_secret_name(name) { REDACTED.to_owned() } else { redactor.own_text(value) };
         (name.to_owned(), value)
     };
     fields.map(shown).collect()

@@ -45,6 +45,8 @@ pub struct Client {
     pub id: String,
     /// The client secret; `None`: a public client.
     pub secret: Option<Secret>,
+    /// Further secrets of the app and of its grant. They are not sent; an answer that repeats one of them is redacted.
+    pub known: Vec<Secret>,
 }
 
 /// What came of sending a request.

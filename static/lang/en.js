@@ -396,7 +396,7 @@ ok: "fine",
 warning: "warning",
 error: "error",
 exchange: "What was sent and what came back",
-exchange_text: "Secrets and codes are masked."
+exchange_text: "Secrets and codes are redacted."
 },
 connections: {
 title: "Connections",

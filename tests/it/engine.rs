@@ -138,7 +138,7 @@ fn engine() -> Engine {
 }
 
 fn client() -> Client {
-    Client { id: "the_id".to_owned(), secret: Some(Secret::new("PLANTED_secret")) }
+    Client { id: "the_id".to_owned(), secret: Some(Secret::new("PLANTED_secret")), known: Vec::new() }
 }
 
 fn refresh() -> Ask {
@@ -293,7 +293,8 @@ async fn a_page_instead_of_an_answer_is_the_providers_fault() {
 async fn odd_characters_in_credentials_arrive_as_they_are() {
     let peer = Peer::saying("{}").await;
     let provider = peer.provider(r#","client_auth":"client_secret_basic""#);
-    let client = Client { id: "a:b c".to_owned(), secret: Some(Secret::new("PLANTED%2B+ü&=/\"")) };
+    let secret = Secret::new("PLANTED%2B+ü&=/\"");
+    let client = Client { id: "a:b c".to_owned(), secret: Some(secret), known: Vec::new() };
     engine().token(&provider, &client, &refresh(), LONG, now).await;
     let asked = peer.asked().remove(0);
     let header = asked.lines().find_map(|line| line.strip_prefix("authorization: Basic ")).unwrap();
@@ -436,7 +437,7 @@ async fn the_account_behind_a_token_is_asked_for_or_was_told_before() {
     let token = Secret::new("PLANTED_access");
     let extra = serde_json::json!({"workspace": "w1", "name": "Acme\r\nInc"});
     let whose = async |peer: &Peer, more: &str| {
-        engine().user_info(&peer.provider(more), &token, extra.as_object().unwrap(), LONG).await
+        engine().user_info(&peer.provider(more), &client(), &token, extra.as_object().unwrap(), LONG).await
     };
     let peer = Peer::saying(r#"{"data":{"id":42,"email":"a@acme.example"}}"#).await;
     let at = r#","userinfo":{"url":"PEER/me","id":"/data/id","label":"/data/email"}"#;

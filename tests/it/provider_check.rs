@@ -130,8 +130,8 @@ async fn what_is_right_is_accepted_and_what_went_over_the_wire_is_shown_without_
             "url": format!("{}/token", practice.url()),
             "headers": {},
             "fields": {
-                "grant_type": "authorization_code", "code": "••••", "redirect_uri": uri, "code_verifier": "••••",
-                "client_id": "planted", "client_secret": "••••",
+                "grant_type": "authorization_code", "code": "[redacted]", "redirect_uri": uri, "code_verifier": "[redacted]",
+                "client_id": "planted", "client_secret": "[redacted]",
             },
         })
     );
@@ -139,7 +139,7 @@ async fn what_is_right_is_accepted_and_what_went_over_the_wire_is_shown_without_
     assert!(received[0]["body"].as_str().unwrap().contains("invalid_grant"));
     assert_eq!(received[0]["headers"]["content-type"], "application/json");
     assert!(received[0]["headers"]["date"].as_str().unwrap().ends_with('Z'));
-    assert_eq!((&sent[2]["method"], &sent[2]["fields"]["state"]), (&json!("GET"), &json!("••••")));
+    assert_eq!((&sent[2]["method"], &sent[2]["fields"]["state"]), (&json!("GET"), &json!("[redacted]")));
     assert_eq!((&received[2]["status"], &received[2]["body"]), (&json!(200), &json!("")));
     assert_eq!(practice.counts().await["token"]["by_grant_type"], json!({"authorization_code": 2}));
 }
@@ -155,7 +155,7 @@ async fn a_wrong_secret_is_rejected_and_a_wrong_id_too() {
     let said = message(&checked, "client_rejected");
     assert!(said.contains("(invalid_client: the client_secret is wrong)"), "{said}");
     assert_eq!(checked["sent"].as_array().unwrap().len(), 3, "in the body, by Basic, and a visit");
-    assert_eq!(checked["sent"][1]["headers"]["authorization"], "Basic ••••");
+    assert_eq!(checked["sent"][1]["headers"]["authorization"], "Basic [redacted]");
     assert_eq!(checked["sent"][1]["fields"].get("client_secret"), None);
     let body = json!({"name": "Id", "provider": SLUG, "data": {"client_id": "nobody", "client_secret": CLIENT_SECRET}});
     let id = admin.post("/api/custom_oauth_profiles", &body).await.expect(200)["result"]["id"].as_i64().unwrap();
@@ -237,7 +237,7 @@ async fn nothing_is_called_fine_that_nobody_can_tell() {
     assert!(message(&checked, "could_not_tell").ends_with("the provider says very_odd: Go away"));
     let checked = checked_at(|_| raw::json(200, r#"{"access_token":"PLANTED_token","token_type":"Bearer"}"#)).await;
     verdict(&checked, "unknown", &["tokens_for_a_made_up_code"]);
-    assert_eq!(checked["received"][0]["body"], "••••");
+    assert_eq!(checked["received"][0]["body"], "[redacted]");
     // One that turns down everybody is no proof for anybody, whatever way is tried.
     let checked = checked_at(|_| raw::json(401, r#"{"error":"invalid_client"}"#)).await;
     verdict(&checked, "rejected", &["client_rejected"]);
@@ -439,7 +439,7 @@ async fn a_provider_that_repeats_what_it_was_sent_is_shown_masked() {
         let checked = answer.expect(200)["result"].clone();
         for received in checked["received"].as_array().unwrap() {
             let body = received["body"].as_str().unwrap();
-            assert!(body.len() <= 2048 && body.contains("••••"), "{body}");
+            assert!(body.len() <= 2048 && body.contains("[redacted]"), "{body}");
             assert!(!body.contains("made-up"), "{body}");
         }
     }

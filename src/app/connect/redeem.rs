@@ -10,7 +10,7 @@ use crate::{
         access::Caller,
         audit,
         refresh::{flight, schedule::Validity},
-        registration::Registration,
+        registration::{Registration, connection_secrets},
         revocations, warnings,
     },
     domain::{
@@ -24,6 +24,7 @@ use crate::{
     },
     oauth::{
         account::Account,
+        redact::secret_fields,
         wire::{Answer, Ask, EndpointHealth, RawAnswer, Refusal, Sent, TokenSet},
     },
     store::{self, Read, Tx, connect_links, grants::Kept},
@@ -84,6 +85,7 @@ impl App {
     /// Fetches tokens and keeps them. On the engine thread.
     pub(super) async fn redeem(&self, aim: Aim, ask: Ask) -> Result<Redeemed> {
         let clock = self.db.clock();
+        let held = self.db.read(|read| Ok(connection_secrets(read, aim.connection.id)))?;
         let mut last = None;
         // A client that is turned down has not used up the code: the other secret may be tried.
         let kinds: Vec<Option<SecretKind>> = match aim.registration.secrets.as_slice() {
@@ -92,7 +94,8 @@ impl App {
         };
         for kind in kinds {
             let live = aim.registration.secrets.iter().find(|live| Some(live.kind) == kind);
-            let client = aim.registration.client(live);
+            let mut client = aim.registration.client(live);
+            client.known.extend(secret_fields(&aim.extra).into_iter().chain(held.iter().cloned()));
             let sent = self.engine.token(&aim.registration.provider, &client, &ask, DEADLINE, &*clock).await;
             let refusal = match &sent {
                 Sent::Answered(raw) => match aim.registration.provider.read(raw) {
@@ -142,7 +145,7 @@ impl App {
         // Some providers tell in the callback whose account it is, and not with the tokens.
         let mut extra = aim.extra.clone();
         extra.extend(set.extra.clone());
-        let account = self.verify_account(&aim, &set.access, &extra).await;
+        let account = self.verify_account(&aim, &set, &extra).await;
         let before = aim.connection.account_id.clone().filter(|_| !aim.other_account);
         if let (Some(before), Verified::Account(now)) = (&before, &account)
             && *before != now.id
@@ -196,11 +199,13 @@ impl App {
 
     /// Asks whose tokens these are. An endpoint that is out for a moment is asked again: without its answer, another
     /// account cannot be told from the one before.
-    async fn verify_account(&self, aim: &Aim, access: &Secret, extra: &Map<String, Value>) -> Verified {
+    async fn verify_account(&self, aim: &Aim, set: &TokenSet, extra: &Map<String, Value>) -> Verified {
+        let (provider, mut client) = (&aim.registration.provider, aim.registration.first_client());
+        client.known.extend(set.refresh.iter().cloned().chain(secret_fields(extra)));
         let asking = async {
             let mut pause = FIRST_ACCOUNT_PAUSE;
             for attempt in 1.. {
-                match self.engine.user_info(&aim.registration.provider, access, extra, DEADLINE).await {
+                match self.engine.user_info(provider, &client, &set.access, extra, DEADLINE).await {
                     Ok(Some(account)) => return Verified::Account(account),
                     Ok(None) => return Verified::NotTold,
                     Err(refusal) => {

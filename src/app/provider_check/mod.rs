@@ -277,8 +277,8 @@ impl App {
     }
 
     async fn visit(&self, registration: &Registration, redirect_uri: &str) -> Result<(Option<Exchange>, Vec<Finding>)> {
-        let id = registration.profile.client_id.as_str();
-        let Some(visit) = self.engine.visit(&registration.provider, id, redirect_uri, DEADLINE).await? else {
+        let client = registration.first_client();
+        let Some(visit) = self.engine.visit(&registration.provider, &client, redirect_uri, DEADLINE).await? else {
             return Ok((None, Vec::new()));
         };
         let (place, url) = (Place::Authorization, visit.exchange.sent.url.clone());

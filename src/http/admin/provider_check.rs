@@ -11,7 +11,7 @@
 //! `facts` is what `message` is made of: the machine word of the sentence, and the names and numbers in it.
 //!
 //! `received` has an answer for each request of `sent`, in the same order; where none came `status` is null and `trouble`
-//! says why. Secrets and codes are `••••` in both, also where the provider repeats them. Public metadata that is fetched
+//! says why. Secrets and codes are `[redacted]` in both, also where the provider repeats them. Public metadata that is fetched
 //! on the way is not listed.
 
 use std::collections::BTreeMap;

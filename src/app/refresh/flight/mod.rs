@@ -23,7 +23,7 @@ use super::{App, Wanted};
 use crate::{
     app::{
         failpoint,
-        registration::{LiveSecret, Registration},
+        registration::{LiveSecret, Registration, grant_secrets},
     },
     domain::{
         Error, Result, Secret, Timestamp,
@@ -268,7 +268,8 @@ async fn turn(app: &App, plan: Plan, wanted: Wanted, memory: &mut Memory) -> Res
         }
     }
     endpoint.turn().await;
-    let client = plan.registration.client(plan.live_secret());
+    let mut client = plan.registration.client(plan.live_secret());
+    client.known.extend(grant_secrets(&plan.tokens));
     let clock = app.db.clock();
     let Some(sent_token) = plan.sent(memory).cloned() else {
         if plan.grant.grant_type != GrantType::ClientCredentials {
