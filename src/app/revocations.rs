@@ -35,9 +35,18 @@ pub enum Revocation {
     Nothing,
 }
 
-/// The request that revokes a token, with whichever live secret the provider takes. `None`: there is no way to.
-fn request(registration: &Registration, token: &Secret, hint: TokenHint) -> Option<RevocationRequest> {
-    let clients = registration.clients();
+/// The request that revokes a token, with whichever live secret the provider takes. `None`: there is no way to. `grant` has
+/// all tokens of the grant, to be redacted in the answer.
+fn request(
+    registration: &Registration,
+    grant: &[&Secret],
+    token: &Secret,
+    hint: TokenHint,
+) -> Option<RevocationRequest> {
+    let mut clients = registration.clients();
+    for client in &mut clients {
+        client.known.extend(grant.iter().copied().cloned());
+    }
     let requests = clients.iter().filter_map(|client| registration.provider.revocation(client, token, hint));
     requests.rev().fold(None, |other, request| Some(request.or(other)))
 }
@@ -51,11 +60,12 @@ pub(super) fn queue(
     access: Option<&Secret>,
 ) -> Result<Revocation> {
     let mut done = Revocation::Nothing;
+    let grant: Vec<&Secret> = refresh.into_iter().chain(access).collect();
     for (token, hint, word) in
         [(refresh, TokenHint::Refresh, "refresh_token"), (access, TokenHint::Access, "access_token")]
     {
         let Some(token) = token else { continue };
-        if let Some(request) = request(registration, token, hint) {
+        if let Some(request) = request(registration, &grant, token, hint) {
             store::revocations::insert(tx, connection_id, word, &request.to_secret())?;
             done = Revocation::Queued;
         } else {
@@ -133,9 +143,10 @@ impl App {
         access: &Secret,
     ) -> bool {
         let mut all = true;
+        let grant: Vec<&Secret> = refresh.into_iter().chain([access]).collect();
         for (token, hint) in [(refresh, TokenHint::Refresh), (Some(access), TokenHint::Access)] {
             let Some(token) = token else { continue };
-            all &= match request(registration, token, hint) {
+            all &= match request(registration, &grant, token, hint) {
                 Some(request) => self.revoke_at_provider(&request).await == RevocationOutcome::Revoked,
                 // An access token alone is the grant, where there is no other; else it ends by itself.
                 None => hint == TokenHint::Access && refresh.is_some(),
