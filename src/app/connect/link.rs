@@ -19,6 +19,7 @@ use crate::{
         audit,
         connections::of_caller,
         credential::Credential,
+        registration::connection_secrets,
     },
     domain::{
         Error, Name, Noun, Result, Secret, Timestamp, Why,
@@ -29,7 +30,12 @@ use crate::{
         user::Scope,
         warning::Warning,
     },
-    oauth::{catalogue::Pkce, pkce, wire::Ask},
+    oauth::{
+        catalogue::Pkce,
+        pkce,
+        redact::{Redactor, is_secret_name},
+        wire::Ask,
+    },
     store::{self, Tx, connect_links},
 };
 
@@ -41,8 +47,6 @@ const BROWSER_MS: i64 = 15 * 60 * 1000;
 const MOST_BROWSERS: u32 = 10;
 /// A connection keeps so many open links.
 const MOST_LINKS: u32 = 10;
-/// What stands where a secret was.
-const MASK: &str = "[redacted]";
 
 /// What is asked for when an end user is to connect an account of their own, in the way another connection shows.
 #[derive(Debug, Clone)]
@@ -363,16 +367,18 @@ impl App {
         let text = |name: &str| back.parameters.get(name).map(|value| value.expose().to_owned());
         let entry = registration.provider.entry();
         let code_param = entry.code_param.clone().unwrap_or_else(|| "code".to_owned());
-        // Some repeat what they were sent, and what is shown may go on to somebody else (`return_url`).
-        let masked = |text: String| {
-            let secrets = ["state", code_param.as_str()].into_iter().filter_map(|name| back.parameters.get(name));
-            secrets
-                .filter(|secret| !secret.expose().is_empty())
-                .fold(text, |text, secret| text.replace(secret.expose(), MASK))
-        };
+        // The browser's parameters are text of the provider, and what is shown may go on to another site (`return_url`).
+        let parameters = back.parameters.iter().filter(|(name, _)| **name == code_param || is_secret_name(name));
+        let client = registration.first_client();
+        let held = self.db.read(|read| Ok(connection_secrets(read, connection.id)))?;
+        let secrets = parameters.map(|(_, value)| value).chain(&back.browser).chain([&request.verifier]);
+        let redactor = Redactor::for_provider(
+            &registration.provider,
+            secrets.chain(&client.secret).chain(&client.known).chain(&held),
+        );
         let refused = |error: String, description: Option<String>| Outcome::Refused {
-            error: shown(&masked(error), 64),
-            description: description.map(|text| shown(&masked(text), 300)),
+            error: shown(&redactor.text(&error), 64),
+            description: description.map(|text| shown(&redactor.text(&text), 300)),
             redirect_uri: redirect_uri.clone(),
         };
         // RFC 9207: an answer that another server has made is none.
@@ -448,7 +454,7 @@ fn hash(secret: &Secret) -> [u8; 32] {
     Sha256::digest(secret.expose().as_bytes()).into()
 }
 
-/// Somebody else's text, as it may be shown.
+/// Text of a provider without control characters, at most `most` characters of it.
 fn shown(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
