@@ -8,6 +8,7 @@ use super::{
     Engine,
     catalogue::{ClientAuth, Entry, Pkce, RequestFormat, check_issuer, check_url},
     fields,
+    redact::one_line,
     request::{Method, Request},
     wire::{Refusal, Sent},
 };
@@ -42,6 +43,14 @@ pub struct Discovered {
 
 /// Scopes that a sign-in is made of, and the one that brings a refresh token (OpenID Connect Core §5.4, §11).
 const USUAL_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+/// Maximum number of scopes that are read.
+const MAX_SCOPES: usize = 256;
+/// Maximum length of a scope in bytes; a longer one is left out.
+const MAX_SCOPE: usize = 255;
+/// Maximum length of the reason of a transport failure in characters. Parts of it come from the server: the names in its
+/// certificate.
+const MAX_REASON: usize = 300;
 
 impl Engine {
     /// Asks an issuer for its endpoints: by OpenID Connect's path, then by RFC 8414's. The document must name the
@@ -82,7 +91,8 @@ impl Engine {
         let sent = self.send(&request, deadline, Timestamp::default).await;
         let Sent::Answered(raw) = &sent else {
             let refusal = Refusal::of_sent(&sent);
-            return Err(refusal.description.clone().unwrap_or_else(|| refusal.word()));
+            let why = refusal.description.clone().unwrap_or_else(|| refusal.word());
+            return Err(one_line(&why, MAX_REASON));
         };
         if raw.status != 200 {
             return Err(format!("{address} answers with status {}", raw.status));
@@ -129,9 +139,9 @@ impl Discovered {
             Some(methods) if !methods.contains(&"S256") => Pkce::None,
             _ => Pkce::S256,
         };
-        let mut scopes: Vec<String> =
-            list("scopes_supported").unwrap_or_default().into_iter().map(str::to_owned).collect();
-        scopes.truncate(256);
+        let is_plain = |scope: &&str| scope.len() <= MAX_SCOPE && !scope.chars().any(char::is_control);
+        let scopes = list("scopes_supported").unwrap_or_default().into_iter().filter(is_plain);
+        let scopes = scopes.take(MAX_SCOPES).map(str::to_owned).collect();
         Ok(Self {
             issuer: issuer.to_owned(),
             iss_in_callback: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
