@@ -46,6 +46,7 @@ mod providers;
 mod proxy;
 mod reach;
 mod readme;
+mod redaction;
 mod refresh;
 mod registration;
 mod search;
