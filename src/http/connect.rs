@@ -22,7 +22,7 @@ use super::{
 use crate::{
     app::{
         App,
-        connect::{Back, Callback, Landing, Loss, Outcome},
+        connect::{Back, Callback, ConnectRefusal, Landing, Loss, Outcome},
     },
     domain::{Error, Secret},
 };
@@ -164,7 +164,8 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
                 query.append_pair("status", "success").append_pair("connection_id", &connection_id.to_string());
             }
             Outcome::Unknown => return None,
-            Outcome::Refused { error, .. } => {
+            Outcome::Refused(refusal) => {
+                let error = refusal.provider_error.as_deref().unwrap_or(refusal.reason);
                 query.append_pair("status", "failed").append_pair("error", error);
             }
             Outcome::AppRejected => {
@@ -179,6 +180,57 @@ fn returned(url: &str, outcome: &Outcome) -> Option<String> {
         }
     }
     Some(url.into())
+}
+
+/// Why an account is not connected, in sentences: ours, and the provider's words where it sent any.
+fn refused(refusal: &ConnectRefusal, japanese: bool) -> Vec<String> {
+    let status = refusal.http_status.map(|status| status.to_string()).unwrap_or_default();
+    let ours = match (refusal.reason, japanese) {
+        ("provider_error", false) => "The provider refused the request.".to_owned(),
+        ("provider_error", true) => "プロバイダーが要求を拒否しました。".to_owned(),
+        ("wrong_issuer", false) => {
+            "The answer names another issuer than this provider's, so it was not used.".to_owned()
+        }
+        ("wrong_issuer", true) => "応答の発行者がこのプロバイダーと異なるため、使用しませんでした。".to_owned(),
+        ("no_code", false) => "The provider returned no authorization code.".to_owned(),
+        ("no_code", true) => "プロバイダーから認可コードが返されませんでした。".to_owned(),
+        ("admin_consent", false) => {
+            "The consent of the administrator is recorded at the provider. Open the link again to connect the account."
+                .to_owned()
+        }
+        ("admin_consent", true) => {
+            "管理者の同意がプロバイダーに記録されました。アカウントを接続するには、もう一度リンクを開いてください。"
+                .to_owned()
+        }
+        ("unreachable" | "timeout" | "cut_off", false) => {
+            format!("The provider could not be reached ({}). Try again later.", refusal.reason)
+        }
+        ("unreachable" | "timeout" | "cut_off", true) => {
+            format!("プロバイダーに接続できませんでした({})。しばらくしてからお試しください。", refusal.reason)
+        }
+        ("rate_limited", false) => "The provider limits requests at the moment. Try again later.".to_owned(),
+        ("rate_limited", true) => "プロバイダーが要求を制限しています。しばらくしてからお試しください。".to_owned(),
+        (reason, false) => format!("The answer of the provider could not be used ({reason}, status {status})."),
+        (reason, true) => format!("プロバイダーの応答を使用できませんでした({reason}、ステータス {status})。"),
+    };
+    let mut lines = vec![ours];
+    let said = [&refusal.provider_error, &refusal.description].into_iter().flatten();
+    let said = said.map(String::as_str).collect::<Vec<_>>().join(": ");
+    for text in [Some(said).filter(|text| !text.is_empty()), refusal.excerpt.clone()].into_iter().flatten() {
+        lines.push(if japanese {
+            format!("プロバイダーの応答: {text}")
+        } else {
+            format!("Answer of the provider: {text}")
+        });
+    }
+    if let Some(uri) = &refusal.redirect_uri {
+        lines.push(if japanese {
+            format!("登録すべきリダイレクトURI: {uri}")
+        } else {
+            format!("The redirect URI to register at the provider: {uri}")
+        });
+    }
+    lines
 }
 
 /// The page on which it ends.
@@ -200,16 +252,8 @@ fn landed(landing: &Landing, japanese: bool) -> HttpResponse {
             let warnings = found.iter().map(|warning| warnings::sentence(warning, japanese));
             (StatusCode::OK, heading, std::iter::once(line).chain(warnings).collect())
         }
-        Outcome::Refused { error, description, redirect_uri } => {
-            let said = description.as_ref().map_or_else(|| error.clone(), |text| format!("{error}: {text}"));
-            let lines = if japanese {
-                vec![format!("プロバイダーの応答: {said}"), format!("登録すべきリダイレクトURI: {redirect_uri}")]
-            } else {
-                vec![
-                    format!("The provider says {said}"),
-                    format!("If it speaks of the redirect URI: the one to register there is {redirect_uri}"),
-                ]
-            };
+        Outcome::Refused(refusal) => {
+            let lines = refused(refusal, japanese);
             (StatusCode::BAD_REQUEST, if japanese { "接続できませんでした" } else { "Not connected" }, lines)
         }
         Outcome::AppRejected => {

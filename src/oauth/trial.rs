@@ -2,7 +2,7 @@
 //! (RFC 6749 §4.1.3), and an authorization request that nobody answers (§4.1.1). What the refusals say tells whether the
 //! client's id, its secret and its redirect URI are right.
 //!
-//! Nothing that comes back is of use to anybody, so nothing of it is kept; but people look at it: it is redacted.
+//! The answers are not stored. They are shown to people, so they are redacted.
 
 use std::time::{Duration, Instant};
 
@@ -172,7 +172,7 @@ impl Engine {
         let ask = Ask::AuthorizationCode { code, verifier, redirect_uri: redirect_uri.to_owned() };
         let request = provider.token_request(client, &ask);
         let came = self.send(&request, deadline, now).await;
-        // Tokens are somebody's, or might be.
+        // An answer may contain tokens that the engine does not find: they may belong to a user.
         let mut client = client.clone();
         if let Sent::Answered(raw) = &came {
             client.known.extend(redact::tokens_of(raw));

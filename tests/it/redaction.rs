@@ -242,7 +242,7 @@ impl Search {
         Some(String::from_utf8_lossy(around).into_owned())
     }
 
-    /// The same in the text as it is and as whoever reads it decodes it.
+    /// Searches a text as it is, and as its reader decodes it.
     #[track_caller]
     fn assert_nothing_in(&self, place: &str, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
@@ -273,7 +273,7 @@ async fn profile(admin: &Caller, url: &str, client_auth: &str) -> i64 {
     id
 }
 
-/// Brings a grant along, whose tokens are good for an hour.
+/// Imports a grant whose tokens are valid for an hour.
 async fn import(admin: &Caller, profile: i64) -> i64 {
     let grant = json!({"custom_oauth_profile_id": profile, "refresh_token": REFRESH_TOKEN, "access_token": ACCESS_TOKEN,
         "expires_in": 3600});
@@ -320,7 +320,7 @@ async fn repeat_everything(client_auth: &str) {
                 shown.push((format!("{case}: {what}"), text));
             }
         }
-        // The other requests: a code, the browser itself, a device, a revocation, an import that has to fetch a token.
+        // The other requests: a code, the browser itself, a device, a revocation, an import that fetches a token.
         for (mode, what) in [(Mode::Reject, "page of a code"), (Mode::RejectInBrowser, "page of the browser")] {
             for place in [Place::Description, Place::Code] {
                 provider.will(mode, *form, place);
@@ -333,10 +333,10 @@ async fn repeat_everything(client_auth: &str) {
         let begun = admin.post("/api/connect/device", &json!({"custom_oauth_profile_id": profile})).await;
         assert!(begun.status >= 400, "{}", begun.text());
         shown.push((format!("{client_auth}, {name}: device"), begun.text()));
-        let brought = json!({"custom_oauth_profile_id": profile, "refresh_token": REFRESH_TOKEN});
-        let brought = admin.post("/api/connections/import", &brought).await;
-        assert!(brought.status >= 400, "{}", brought.text());
-        shown.push((format!("{client_auth}, {name}: import"), brought.text()));
+        let imported = json!({"custom_oauth_profile_id": profile, "refresh_token": REFRESH_TOKEN});
+        let imported = admin.post("/api/connections/import", &imported).await;
+        assert!(imported.status >= 400, "{}", imported.text());
+        shown.push((format!("{client_auth}, {name}: import"), imported.text()));
         provider.will(Mode::Accept, *form, Place::Code);
         let id = import(&admin, profile).await;
         provider.will(Mode::Reject, *form, Place::Code);
@@ -445,16 +445,16 @@ async fn refused_user_info_names_no_secret() {
     };
     let engine = Engine::new(false);
     for (error, told) in [
-        (ACCESS_TOKEN, "refused"),
-        ("PLANTED.secret-1", "refused"),
-        ("PLANTED.refresh", "refused"),
+        (ACCESS_TOKEN, "provider_error"),
+        ("PLANTED.secret-1", "provider_error"),
+        ("PLANTED.refresh", "provider_error"),
         ("invalid_token", "invalid_token"),
         ("no_such_user", "no_such_user"),
     ] {
         let url = raw::serve(move |_| raw::json(200, &json!({"ok": false, "error": error}).to_string())).await;
         let access = Secret::new(ACCESS_TOKEN);
         let refusal = engine.user_info(&entry(&url), &client, &access, &Map::new(), SOON).await.unwrap_err();
-        assert_eq!(refusal.error, told, "{error}");
+        assert_eq!(refusal.word(), told, "{error}");
     }
 }
 

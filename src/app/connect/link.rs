@@ -157,15 +157,8 @@ pub enum Outcome {
     },
     /// This is no way that began here, or it has ended, or it began in another browser.
     Unknown,
-    /// The provider, or the person at it, says no: its error code, and its description where it has one.
-    Refused {
-        /// The error code.
-        error: String,
-        /// What the provider says, bounded and without control characters.
-        description: Option<String>,
-        /// The redirect URI that has to be registered, where that may be the reason.
-        redirect_uri: String,
-    },
+    /// The account is not connected.
+    Refused(ConnectRefusal),
     /// The provider turns down the app's client id or secret.
     AppRejected,
     /// It is another account than the connection had before.
@@ -177,6 +170,24 @@ pub enum Outcome {
     },
     /// The provider agreed, and the database took nothing for so long that what came is lost.
     Lost(Loss),
+}
+
+/// Why an account is not connected: our reason, and apart from it what the provider sent.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectRefusal {
+    /// Our reason, from a closed list: `provider_error`, `wrong_issuer`, `no_code`, `admin_consent`, or that of the token
+    /// request ([`crate::oauth::wire::Reason`]).
+    pub reason: &'static str,
+    /// The provider's error code (RFC 6749 §4.1.2.1, §5.2), at most 64 characters.
+    pub provider_error: Option<String>,
+    /// The provider's description, at most 300 characters.
+    pub description: Option<String>,
+    /// The status of its answer.
+    pub http_status: Option<u16>,
+    /// The beginning of an answer that could not be read.
+    pub excerpt: Option<String>,
+    /// The redirect URI that has to be registered, where the provider's words are about that.
+    pub redirect_uri: Option<String>,
 }
 
 /// What has become of tokens that were not kept.
@@ -376,20 +387,31 @@ impl App {
             &registration.provider,
             secrets.chain(&client.secret).chain(&client.known).chain(&held),
         );
-        let refused = |error: String, description: Option<String>| Outcome::Refused {
-            error: shown(&redactor.text(&error), 64),
-            description: description.map(|text| shown(&redactor.text(&text), 300)),
-            redirect_uri: redirect_uri.clone(),
+        let refused = |refusal: ConnectRefusal| {
+            let provider_error = refusal.provider_error.map(|text| shown(&redactor.text(&text), 64));
+            let description = refusal.description.map(|text| shown(&redactor.text(&text), 300));
+            let about_redirect = [&provider_error, &description]
+                .into_iter()
+                .flatten()
+                .any(|text| text.to_lowercase().contains("redirect"));
+            let redirect_uri = about_redirect.then(|| redirect_uri.clone());
+            Outcome::Refused(ConnectRefusal { provider_error, description, redirect_uri, ..refusal })
         };
+        let because = |reason| refused(ConnectRefusal { reason, ..ConnectRefusal::default() });
         // RFC 9207: an answer that another server has made is none.
         if !registration.provider.takes_issuer(text("iss").as_deref()) {
-            return Ok(landed(refused("wrong_issuer".to_owned(), None)));
+            return Ok(landed(because("wrong_issuer")));
         }
         if let Some(error) = text("error") {
-            return Ok(landed(refused(error, text("error_description"))));
+            let (provider_error, description) = (Some(error), text("error_description"));
+            let refusal =
+                ConnectRefusal { reason: "provider_error", provider_error, description, ..Default::default() };
+            return Ok(landed(refused(refusal)));
         }
         let Some(code) = back.parameters.get(&code_param) else {
-            return Ok(landed(refused("no_code".to_owned(), None)));
+            // Some providers send the browser back when an administrator has consented for everyone, without a code.
+            let consented = text("admin_consent").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            return Ok(landed(because(if consented { "admin_consent" } else { "no_code" })));
         };
         let kept = entry.callback_params.iter().filter_map(|name| Some((name.clone(), Value::from(text(name)?))));
         let extra: Map<String, Value> = kept.collect();
@@ -412,7 +434,14 @@ impl App {
             Redeemed::OtherAccount { before, now } => Outcome::OtherAccount { before, now },
             Redeemed::Lost(loss) => Outcome::Lost(loss),
             Redeemed::Refused(refusal) if refusal.blame == Blame::App => Outcome::AppRejected,
-            Redeemed::Refused(refusal) => refused(refusal.word(), refusal.description),
+            Redeemed::Refused(refusal) => refused(ConnectRefusal {
+                reason: refusal.reason.as_str(),
+                provider_error: refusal.provider_error,
+                description: refusal.description,
+                http_status: refusal.status,
+                excerpt: refusal.excerpt,
+                redirect_uri: None,
+            }),
         };
         Ok(landed(outcome))
     }

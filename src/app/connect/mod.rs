@@ -32,7 +32,7 @@ use crate::{
 pub use device::Device;
 pub(super) use device::Polls;
 pub use import::ImportedGrant;
-pub use link::{Back, Callback, Landing, Link, Loss, Opened, Outcome, RuntimeWish};
+pub use link::{Back, Callback, ConnectRefusal, Landing, Link, Loss, Opened, Outcome, RuntimeWish};
 
 /// More scopes, or longer ones, nobody asks for.
 const MOST_SCOPES: usize = 100;

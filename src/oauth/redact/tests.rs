@@ -239,7 +239,7 @@ fn a_redactor_knows_all_that_a_request_carries() {
     let post = provider(r#","refresh_params":{"access_key":"PLANTED_key_1"},"request_format":"json""#);
     for (ask, secret) in [
         (Ask::DeviceCode { device_code: Secret::new("PLANTED_device_1") }, "_device_1"),
-        (Ask::Refresh { refresh_token: Secret::new("PLANTED_grant_12") }, "_grant_12"),
+        (Ask::Refresh { refresh_token: Secret::new("PLANTED_grant_12"), scopes: Vec::new() }, "_grant_12"),
         (Ask::ClientCredentials { scopes: vec!["read.the.whole".to_owned()] }, "ANTED_key_1"),
     ] {
         let request = post.token_request(&client, &ask);
