@@ -389,7 +389,33 @@ async fn what_a_provider_says_is_shown_as_text() {
     assert!(refused.headers().get("set-cookie").is_none());
     let page = refused.text().await.unwrap();
     assert!(page.contains("access_denied") && page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
-    assert!(page.contains("/oauth/callback"), "the redirect URI is named: {page}");
+    assert!(!page.contains("/oauth/callback"), "the redirect URI has nothing to do with it: {page}");
+}
+
+/// The redirect URI is shown where the provider's words are about it, and each return has a sentence of its own.
+#[tokio::test]
+async fn a_return_without_a_code_is_told_for_what_it_is() {
+    let server = Server::start().await;
+    let (_practice, admin, profile) = practice_with(&server).await;
+    for (query, shown, names_redirect) in [
+        ("error=redirect_uri_mismatch", "redirect_uri_mismatch", true),
+        ("error=invalid_request&error_description=The+Redirect+URI+is+unknown", "Redirect URI is unknown", true),
+        ("error=server_error", "server_error", false),
+        ("admin_consent=True&tenant=x", "Open the link again", false),
+        ("tenant=x", "returned no authorization code", false),
+    ] {
+        let link = link(&admin, json!({"custom_oauth_profile_id": profile})).await;
+        let mut browser = Browser::new();
+        let opened = browser.get(&link.url).await;
+        let state = url::Url::parse(&location(&opened)).unwrap();
+        let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let refused = browser.get(&format!("{}/oauth/callback?state={state}&{query}", server.url)).await;
+        assert_eq!(refused.status(), 400, "{query}");
+        let page = refused.text().await.unwrap();
+        assert!(page.contains(shown), "{query}: {page}");
+        assert_eq!(page.contains("/oauth/callback"), names_redirect, "{query}: {page}");
+        assert!(!page.contains("The provider says"), "{page}");
+    }
 }
 
 #[tokio::test]
@@ -579,7 +605,7 @@ async fn an_answer_of_another_issuer_is_refused_and_its_code_goes_nowhere() {
     assert!(back.contains("wrong.example"), "{back}");
     let landed = browser.get(&back).await;
     assert_eq!(landed.status(), 400);
-    assert!(landed.text().await.unwrap().contains("wrong_issuer"));
+    assert!(landed.text().await.unwrap().contains("another issuer"));
     let without = |back: &str| {
         let (before, rest) = back.split_once("&iss=").unwrap();
         format!("{before}{}", rest.split_once('&').map_or(String::new(), |(_, rest)| format!("&{rest}")))

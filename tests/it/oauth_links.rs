@@ -164,10 +164,11 @@ async fn whoever_connects_one_account_too_often_is_told_before_the_oldest_grant_
         assert_eq!(detail["warnings"].as_array().unwrap().len(), usize::from(n >= 5), "{n}");
     }
     let again = admin.post("/api/connect", &json!({"connection_id": last})).await.expect(200);
-    let warning = again["result"]["warnings"][0].as_str().unwrap();
-    assert!(warning.contains("6 connections") && warning.contains("keeps 5"), "{warning}");
+    let warning = &again["result"]["warnings"][0];
+    assert_eq!(warning["code"], "grant_limit_reached", "{warning}");
+    assert_eq!((&warning["params"]["count"], &warning["params"]["most"]), (&json!(6), &json!(5)), "{warning}");
     // Another account is alone.
     let made = admin.post("/api/connect", &json!({"custom_oauth_profile_id": profile})).await.expect(200);
     let landed = agree(&server, made["result"]["url"].as_str().unwrap(), "bob").await;
-    assert!(landed.status == 200 && !landed.text().contains("ends the oldest"), "{}", landed.text());
+    assert!(landed.status == 200 && !landed.text().contains("revokes the oldest"), "{}", landed.text());
 }
