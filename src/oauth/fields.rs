@@ -1,5 +1,7 @@
 //! The fields of an answer, in whatever form they are written.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -52,9 +54,14 @@ pub(super) fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }
 
-/// A token that can stand in a header; `None`: it cannot.
+/// A token that can stand in a header; `None`: it cannot. A number is taken by its digits if it is an integer of at most
+/// 64 bits; larger ones and fractions are refused, as the parser no longer has the digits that were sent.
 pub(super) fn token(value: &Value) -> Option<Secret> {
-    let text = value.as_str()?;
+    let text = match value {
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Cow::Owned(number.to_string()),
+        _ => return None,
+    };
     (text.len() <= MOST_TOKEN && !text.chars().any(char::is_control)).then(|| Secret::new(text))
 }
 
@@ -105,4 +112,45 @@ pub(super) fn instant(value: &Value, raw: &RawAnswer) -> Option<Timestamp> {
     let skew = raw.skew_ms().filter(|skew| skew.saturating_abs() > SKEW_THAT_COUNTS).unwrap_or(0);
     let end = at.saturating_sub(skew);
     Some(Timestamp(end.max(0).min(raw.received_at.0.saturating_add(MOST_LIFE))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numeric_tokens_are_the_digits_that_were_sent() {
+        for (json, text) in [
+            (r#""PLANTED""#, Some("PLANTED")),
+            ("0", Some("0")),
+            ("12345678901234567890", Some("12345678901234567890")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("-9223372036854775808", Some("-9223372036854775808")),
+            // Floating-point numbers to the parser: the digits are lost.
+            ("18446744073709551616", None),
+            ("123456789012345678901234567890", None),
+            ("-9223372036854775809", None),
+            ("1.0", None),
+            ("1e5", None),
+            ("-0", None),
+            ("true", None),
+            ("null", None),
+            ("[1]", None),
+            ("{}", None),
+            (r#""a\nb""#, None),
+        ] {
+            let value: Value = serde_json::from_str(json).expect("JSON");
+            assert_eq!(token(&value).as_ref().map(Secret::expose), text, "{json}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_numeric_token_is_taken_as_sent_or_refused(digits in "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?") {
+            let value: Value = serde_json::from_str(&digits).expect("JSON");
+            if let Some(token) = token(&value) {
+                proptest::prop_assert_eq!(token.expose(), digits);
+            }
+        }
+    }
 }

@@ -316,7 +316,7 @@ fn blame_is_placed_where_it_belongs() {
         (&usual, 200, "[]", Provider, "no_access_token", true),
         (&usual, 200, r#"{"access_token":null}"#, Provider, "no_access_token", true),
         (&usual, 200, r#"{"access_token":""}"#, Provider, "no_access_token", true),
-        (&usual, 200, r#"{"access_token":5}"#, Provider, "malformed_token", true),
+        (&usual, 200, r#"{"access_token":5.5}"#, Provider, "malformed_token", true),
         (&usual, 200, r#"{"access_token":"a\nb"}"#, Provider, "malformed_token", true),
         (&usual, 200, r#"{"access_token":"a","refresh_token":"\u0000"}"#, Provider, "malformed_token", true),
         (&slack, 200, r#"{"ok":false,"error":"invalid_refresh_token"}"#, Grant, "invalid_refresh_token", false),
