@@ -22,11 +22,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// What a server does once it has read a request.
 #[derive(Clone)]
-enum Then {
+pub(crate) enum Then {
     /// Says this and closes.
     Say(Vec<u8>),
     /// Says this and then nothing more, without closing.
@@ -38,8 +38,8 @@ enum Then {
 }
 
 /// A server that keeps what it was asked.
-struct Peer {
-    url: String,
+pub(crate) struct Peer {
+    pub url: String,
     asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -52,16 +52,16 @@ impl Drop for Peer {
 
 impl Peer {
     /// A server that does the same whatever it is asked.
-    async fn that(then: Then) -> Self {
+    pub async fn that(then: Then) -> Self {
         Self::with(move |_| then.clone()).await
     }
 
     /// A server that answers 200 with this JSON.
-    async fn saying(body: &str) -> Self {
+    pub async fn saying(body: &str) -> Self {
         Self::that(Then::Say(answer("200 OK", "application/json", body))).await
     }
 
-    async fn with(then: impl Fn(&str) -> Then + Send + Sync + 'static) -> Self {
+    pub async fn with(then: impl Fn(&str) -> Then + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -74,12 +74,12 @@ impl Peer {
         Self { url, asked, task }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
     /// A provider whose endpoints are all here: the token endpoint at `/token`, and with these further fields.
-    fn provider(&self, more: &str) -> Resolved {
+    pub fn provider(&self, more: &str) -> Resolved {
         let more = more.replace("PEER", &self.url);
         provider(&format!(r#"{{"slug":"a","name":"A","token_url":"{}/token"{more}}}"#, self.url))
     }
@@ -128,24 +128,24 @@ fn answer(status: &str, media_type: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-fn provider(json: &str) -> Resolved {
+pub(crate) fn provider(json: &str) -> Resolved {
     let entry = Entry::parse(json).unwrap_or_else(|error| panic!("{json}: {error}"));
     entry.resolve(&BTreeMap::new(), &BTreeMap::new()).unwrap()
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(false)
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client { id: "the_id".to_owned(), secret: Some(Secret::new("PLANTED_secret")), known: Vec::new() }
 }
 
-fn refresh() -> Ask {
+pub(crate) fn refresh() -> Ask {
     Ask::Refresh { refresh_token: Secret::new("PLANTED_refresh"), scopes: Vec::new() }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp(1_767_225_600_000)
 }
 

@@ -58,4 +58,5 @@ mod site;
 mod tls;
 mod tokens;
 mod torture;
+mod transport;
 mod webhooks;
