@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod admin;
+pub mod api;
 pub mod body;
 pub mod caller;
 pub mod condition;
@@ -12,6 +13,7 @@ pub mod metrics;
 pub mod oracle;
 pub mod problem;
 pub mod proxy;
+pub mod render;
 pub mod routes;
 pub mod security;
 pub mod site;
@@ -33,7 +35,7 @@ use std::{
 use actix_web::{App as Actix, HttpServer, Scope, dev::ServerHandle, middleware::from_fn, web};
 
 use crate::{app::App, domain::value::Network};
-use problem::{Dress, no_route, render};
+use problem::{Dress, no_route, render as render_failures};
 use routes::{RouteInfo, Routes};
 
 /// What the surfaces need to know of the configuration.
@@ -54,9 +56,10 @@ pub fn all_routes() -> Vec<RouteInfo> {
     surfaces().into_iter().flat_map(|(_, _, routes)| routes.list().to_vec()).collect()
 }
 
-/// Each surface: its prefix, its dress, its routes.
+/// Each surface: its prefix, its dress, its routes. The first prefix that fits counts, so the longer one comes first.
 fn surfaces() -> Vec<(&'static str, Dress, Routes)> {
     vec![
+        (api::PREFIX, render::problem, api::routes()),
         ("/api", workato::dress, admin::routes(workato::routes())),
         ("/Thingworx", thingworx::dress, thingworx::routes()),
         ("/documents/api/1.2", oracle::dress, oracle::routes()),
@@ -123,7 +126,7 @@ pub async fn serve(
     let mut server = HttpServer::new(move || {
         let mut actix = Actix::new().app_data(app.clone()).app_data(surface.clone()).wrap(from_fn(security::frame));
         for (prefix, dress, routes) in surfaces() {
-            let dressed = from_fn(move |request, next| render(dress, request, next));
+            let dressed = from_fn(move |request, next| render_failures(dress, request, next));
             actix = actix.service(scope(prefix, routes).wrap(dressed));
         }
         actix
@@ -187,7 +190,7 @@ mod tests {
     #[actix_web::test]
     async fn a_panic_in_a_handler_comes_out_in_the_scopes_own_shape() {
         for (prefix, dress, routes) in surfaces() {
-            let dressed = from_fn(move |request, next| render(dress, request, next));
+            let dressed = from_fn(move |request, next| render_failures(dress, request, next));
             let scope = web::scope(prefix).route("/panics", web::get().to(panics)).wrap(dressed);
             assert!(!routes.list().is_empty());
             let service = test::init_service(Actix::new().wrap(from_fn(security::frame)).service(scope)).await;
@@ -203,6 +206,7 @@ mod tests {
             let body = String::from_utf8_lossy(&body).into_owned();
             assert!(!body.contains("PLANTED"), "{body}");
             let mark = match prefix {
+                "/api/v1" => "\"code\":\"internal_error\"",
                 "/api" => "{\"message\":\"Server error\",\"id\":\"",
                 "/Thingworx" => "dataShape",
                 "/documents/api/1.2" => "\"errorCode\":\"-1\"",

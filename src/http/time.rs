@@ -15,6 +15,11 @@ pub fn with_offset(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%S%.3f+00:00")
 }
 
+/// `2023-01-15T11:50:32.986Z`: milliseconds, UTC (RFC 3339).
+pub fn utc_milliseconds(at: Timestamp) -> String {
+    format(at, "%Y-%m-%dT%H:%M:%S%.3fZ")
+}
+
 /// `2023-05-08T12:37:28Z`: whole seconds.
 pub fn whole_seconds(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%SZ")
@@ -56,6 +61,7 @@ mod tests {
     fn times_have_the_form_of_their_dialect() {
         let at = Timestamp(1_673_808_632_900);
         assert_eq!(with_offset(at), "2023-01-15T18:50:32.900+00:00");
+        assert_eq!(utc_milliseconds(at), "2023-01-15T18:50:32.900Z");
         assert_eq!(whole_seconds(at), "2023-01-15T18:50:32Z");
         assert_eq!(day(at), "2023-01-15");
         assert_eq!(with_offset(Timestamp(0)), "1970-01-01T00:00:00.000+00:00");

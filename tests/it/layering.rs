@@ -135,6 +135,16 @@ fn dialects_never_import_each_other() {
 }
 
 #[test]
+fn our_own_api_knows_no_dialect() {
+    let own = ["http/api/", "http/render/"];
+    for (name, code) in all().iter().filter(|(name, _)| own.iter().any(|part| name.starts_with(part))) {
+        for other in DIALECTS.iter().chain(&["admin"]) {
+            assert!(!code.contains(&format!("{other}::")), "{name} imports {other}");
+        }
+    }
+}
+
+#[test]
 fn sql_stands_in_the_store_alone() {
     let sql = regex_lite::Regex::new(r#""(SELECT|INSERT|UPDATE|DELETE FROM|PRAGMA|BEGIN|CREATE) "#).unwrap();
     for (name, code) in all() {

@@ -6,6 +6,7 @@
 mod support;
 
 mod access;
+mod api_v1;
 mod application_credentials;
 mod audit;
 mod backups;
