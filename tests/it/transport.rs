@@ -186,7 +186,7 @@ impl Endpoint {
             }
             Self::Refused => match provider.read(&token(refresh()).await) {
                 Answer::Refused(refusal) => {
-                    assert_eq!((refusal.blame, refusal.error.as_str()), (Blame::Grant, "invalid_grant"));
+                    assert_eq!((refusal.blame, refusal.word().as_str()), (Blame::Grant, "invalid_grant"));
                     assert_eq!(refusal.description.as_deref(), Some(text));
                 }
                 Answer::Tokens(tokens) => panic!("{tokens:?}"),
@@ -196,7 +196,8 @@ impl Endpoint {
                 assert_eq!(codes.device_code.expose(), format!("PLANTED_{text}"));
             }
             Self::UserInfo => {
-                let account = engine.user_info(&provider, &secret(), &serde_json::Map::new(), LONG).await.unwrap();
+                let account =
+                    engine.user_info(&provider, &client(), &secret(), &serde_json::Map::new(), LONG).await.unwrap();
                 assert_eq!(account.unwrap().id, format!("id_{text}"));
             }
             Self::Introspection => {
@@ -218,7 +219,7 @@ impl Endpoint {
                 assert_eq!(trial.exchange.received.body, self.body(text));
             }
             Self::Page => {
-                let visit = engine.visit(&provider, "id", "https://a.example/cb", LONG).await.unwrap().unwrap();
+                let visit = engine.visit(&provider, &client(), "https://a.example/cb", LONG).await.unwrap().unwrap();
                 assert_eq!(visit.seen, Seen::NotThere(400));
                 assert_eq!(visit.exchange.received.body, self.body(text));
             }
@@ -310,7 +311,7 @@ async fn a_body_that_exceeds_the_limit_after_decoding_is_refused() {
         for value in codings {
             let (sent, _) = refreshed("200 OK", &coding(*value), &bomb).await;
             let refusal = unclear(&sent);
-            assert_eq!((refusal.blame, refusal.error.as_str()), (Blame::Network, "too_large"), "{value:?}");
+            assert_eq!((refusal.blame, refusal.word().as_str()), (Blame::Network, "too_large"), "{value:?}");
         }
         // The limit is 1 MiB.
         let body = |length: usize| format!(r#"{{"access_token":"PLANTED_access"{}}}"#, " ".repeat(length - 33));
@@ -318,12 +319,12 @@ async fn a_body_that_exceeds_the_limit_after_decoding_is_refused() {
         let (sent, peer) = refreshed("200 OK", &coding(value), &compressed(format, body(1 << 20).as_bytes())).await;
         assert_eq!(access(&peer.provider(""), &answered(sent)), "PLANTED_access");
         let (sent, _) = refreshed("200 OK", &coding(value), &compressed(format, body((1 << 20) + 1).as_bytes())).await;
-        assert_eq!(unclear(&sent).error, "too_large");
+        assert_eq!(unclear(&sent).word(), "too_large");
     }
     // The limit applies to what is received as well.
     let large = [&compressed(Format::Gzip, b"{}")[..], &vec![0; 1 << 20]].concat();
     let (sent, _) = refreshed("200 OK", &coding(Some("gzip")), &large).await;
-    assert_eq!(unclear(&sent).error, "too_large");
+    assert_eq!(unclear(&sent).word(), "too_large");
 }
 
 #[tokio::test]
@@ -347,7 +348,7 @@ async fn codings_that_cannot_be_decoded_are_attributed_to_the_provider_by_name()
     ] {
         let (sent, peer) = refreshed("200 OK", &coding(value), body).await;
         let refusal = unclear(&sent);
-        assert_eq!((refusal.blame, refusal.error.as_str()), (Blame::Provider, error), "{value:?}");
+        assert_eq!((refusal.blame, refusal.word().as_str()), (Blame::Provider, error), "{value:?}");
         assert_eq!(refusal.description.as_deref(), Some(description), "{value:?}");
         assert_eq!(peer.asked().len(), 1);
         // A status that says no counts without the body, and the wait that it names as well.
@@ -359,7 +360,7 @@ async fn codings_that_cannot_be_decoded_are_attributed_to_the_provider_by_name()
         ] {
             let (sent, peer) = refreshed(status, &format!("{}retry-after: 7\r\n", coding(value)), body).await;
             let Answer::Refused(refusal) = peer.provider("").read(&answered(sent)) else { panic!("{status}") };
-            assert_eq!((refusal.blame, refusal.error.as_str()), (blame, error), "{status}");
+            assert_eq!((refusal.blame, refusal.word().as_str()), (blame, error), "{status}");
             assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)), "{status}");
         }
     }
@@ -378,7 +379,7 @@ async fn up_to_256_header_fields_are_read_and_more_are_named() {
     for fields in [many, large] {
         let (sent, _) = refreshed("200 OK", &fields, body).await;
         let refusal = unclear(&sent);
-        assert_eq!((refusal.blame, refusal.error.as_str()), (Blame::Provider, "too_many_headers"));
+        assert_eq!((refusal.blame, refusal.word().as_str()), (Blame::Provider, "too_many_headers"));
         let description = refusal.description.unwrap();
         assert!(description.contains("more than 256 header fields"), "{description}");
     }
@@ -393,7 +394,7 @@ async fn numeric_tokens_are_taken_as_sent_or_refused() {
     for body in [r#"{"access_token":123456789012345678901234567890}"#, r#"{"access_token":"a","refresh_token":1e9}"#] {
         let (sent, peer) = refreshed("200 OK", "", body.as_bytes()).await;
         let Answer::Refused(refusal) = peer.provider("").read(&answered(sent)) else { panic!("{body}") };
-        assert_eq!((refusal.error.as_str(), refusal.unclear), ("malformed_token", true), "{body}");
+        assert_eq!((refusal.word().as_str(), refusal.unclear), ("malformed_token", true), "{body}");
     }
 }
 
@@ -486,7 +487,7 @@ async fn every_token_request_has_a_connection_of_its_own() {
             assert_eq!(connections.load(Ordering::SeqCst), number + 1);
             // A kept connection to the same server is not used for the next token request either.
             if number == 0 {
-                engine.user_info(&provider, &secret(), &serde_json::Map::new(), LONG).await.unwrap();
+                engine.user_info(&provider, &client(), &secret(), &serde_json::Map::new(), LONG).await.unwrap();
                 connections.fetch_sub(1, Ordering::SeqCst);
             }
         }
@@ -501,7 +502,8 @@ async fn requests_that_can_be_repeated_share_a_connection() {
     ));
     let engine = engine();
     for _ in 0..3 {
-        let account = engine.user_info(&provider, &Secret::new("PLANTED_a"), &serde_json::Map::new(), LONG).await;
+        let account =
+            engine.user_info(&provider, &client(), &Secret::new("PLANTED_a"), &serde_json::Map::new(), LONG).await;
         assert_eq!(account.unwrap().unwrap().id, "1");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -520,12 +522,12 @@ async fn a_page_that_never_ends_is_used_as_far_as_it_came() {
         let peer = Peer::that(Then::SayAndHang([head.as_bytes(), &body[..2000]].concat())).await;
         let provider = peer.provider(r#","authorize_url":"PEER/authorize""#);
         let deadline = Duration::from_millis(500);
-        let visit = engine().visit(&provider, "id", "https://a.example/cb", deadline).await.unwrap().unwrap();
+        let visit = engine().visit(&provider, &client(), "https://a.example/cb", deadline).await.unwrap().unwrap();
         assert_eq!(visit.seen, Seen::NotThere(400), "{field}");
     }
     let silent = Peer::that(Then::SayAndHang(Vec::new())).await;
     let provider = silent.provider(r#","authorize_url":"PEER/authorize""#);
-    let visit = engine().visit(&provider, "id", "https://a.example/cb", Duration::from_millis(200)).await;
+    let visit = engine().visit(&provider, &client(), "https://a.example/cb", Duration::from_millis(200)).await;
     assert_eq!(visit.unwrap().unwrap().seen, Seen::Unreachable("timeout".to_owned()));
 }
 
