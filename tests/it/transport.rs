@@ -354,7 +354,7 @@ async fn codings_that_cannot_be_decoded_are_attributed_to_the_provider_by_name()
         // A status that says no counts without the body, and the wait that it names as well.
         for (status, blame, error) in [
             ("302 Found", Blame::Provider, "redirect"),
-            ("401 Unauthorized", Blame::App, "http_401"),
+            ("401 Unauthorized", Blame::Provider, "http_401"),
             ("429 Too Many Requests", Blame::Provider, "rate_limited"),
             ("503 Service Unavailable", Blame::Provider, "http_503"),
         ] {
