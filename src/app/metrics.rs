@@ -258,10 +258,8 @@ mod tests {
         let refused = [Error::not_found(Noun::Connection, 1), Error::Forbidden(Scope::ConnectionsToken)];
         assert!(refused.iter().all(|error| HandOut::of(error) == HandOut::Refused));
         assert_eq!(HandOut::of(&Error::unavailable(Outage::Storage)), HandOut::Failed);
-        let too_short = Error::NoToken {
-            why: NoToken::TooShortLived { lifetime_s: 1, retry_after: std::time::Duration::ZERO },
-            connect_url: None,
-        };
+        let too_short =
+            Error::NoToken { why: NoToken::TooShortLived { lifetime_s: 1, retry_after_s: 0 }, connect_url: None };
         assert_eq!(HandOut::of(&too_short), HandOut::TooShortLived);
         assert_eq!(BLAMES.map(|blame| metrics.refreshes(blame)), [1, 2, 3, 4, 5]);
         assert_eq!(HandOut::ALL.map(|result| metrics.hand_outs(result)), [1, 2, 3, 4, 5, 6, 7, 8]);

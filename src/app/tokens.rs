@@ -10,7 +10,7 @@ use crate::{
     domain::{
         Error, Result, Secret, Timestamp,
         connection::{Connection, Status},
-        grant::{Blame, Grant, NoToken, Tokens},
+        grant::{Blame, Grant, NoToken, Tokens, whole_seconds},
         user::Scope,
         warning::Warning,
     },
@@ -110,15 +110,15 @@ fn no_token(found: &Found, min_ttl_ms: i64) -> NoToken {
     let next = grant.caller_refresh_at(found.now);
     if grant.blame.is_none() && next > found.now {
         // The provider has just given a token: it is not out.
-        let retry_after = Duration::from_millis((next.0 - found.now.0).unsigned_abs());
+        let retry_after_s = whole_seconds(Duration::from_millis((next.0 - found.now.0).unsigned_abs()));
         let lifetime_s = grant.lifetime_ms().unwrap_or_default() / 1000;
-        return NoToken::TooShortLived { lifetime_s, retry_after };
+        return NoToken::TooShortLived { lifetime_s, retry_after_s };
     }
     // Not before the next attempt; a minute is long enough to be told nothing.
     let due = grant.due_at.unwrap_or(found.now).min(next.max(found.now));
     let wait = (due.0 - found.now.0).clamp(1_000, 60_000);
     NoToken::ProviderUnavailable {
-        retry_after: Duration::from_millis(wait.unsigned_abs()),
+        retry_after_s: whole_seconds(Duration::from_millis(wait.unsigned_abs())),
         refused: grant.failure.as_deref().is_some_and(is_answer_about_connection),
     }
 }
@@ -171,7 +171,7 @@ fn refusal(found: &Found, min_ttl_ms: i64) -> Option<NoToken> {
     // so long has less left once it is here.
     match grant.lifetime_ms() {
         Some(life) if life <= min_ttl_ms && grant.is_good_for(life / 2, found.now) => {
-            Some(NoToken::TooShortLived { lifetime_s: life / 1000, retry_after: Duration::ZERO })
+            Some(NoToken::TooShortLived { lifetime_s: life / 1000, retry_after_s: 0 })
         }
         _ => None,
     }

@@ -193,8 +193,8 @@ pub enum NoToken {
     AppSecretRejected,
     /// The last refresh failed, and not because of the client or the grant.
     ProviderUnavailable {
-        /// When it makes sense to come back.
-        retry_after: std::time::Duration,
+        /// After how many seconds it makes sense to come back.
+        retry_after_s: u32,
         /// Whether the provider answered and refused this connection; otherwise it, or the network to it, is out.
         refused: bool,
     },
@@ -202,9 +202,15 @@ pub enum NoToken {
     TooShortLived {
         /// How long they live, in seconds.
         lifetime_s: i64,
-        /// When a caller's request may cause the next refresh; zero: it would not help.
-        retry_after: std::time::Duration,
+        /// After how many seconds a caller's request may cause the next refresh; zero: it would not help.
+        retry_after_s: u32,
     },
+}
+
+/// Whole seconds, rounded up.
+pub fn whole_seconds(duration: std::time::Duration) -> u32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 impl NoToken {

@@ -21,7 +21,11 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::security::request_id;
-use crate::domain::{Beyond, Error, Fault, Noun, Outage, Rejection, Why, grant::NoToken, proxy::NotPassed};
+use crate::domain::{
+    Beyond, Error, Fault, Noun, Outage, Rejection, Why,
+    grant::{NoToken, whole_seconds},
+    proxy::NotPassed,
+};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -156,18 +160,18 @@ impl Failure {
     /// `Accept-Encoding`. Every answer that fails gets them, whatever its dress.
     fn headers(&self, asked: &Asked, headers: &mut HeaderMap) {
         match &self.kind {
-            Kind::Domain(
-                Error::TooMany { retry_after }
-                | Error::Unavailable { retry_after, .. }
-                | Error::NoToken { why: NoToken::ProviderUnavailable { retry_after, .. }, .. },
-            ) => {
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            Kind::Domain(Error::TooMany { retry_after } | Error::Unavailable { retry_after, .. }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after).max(1)));
             }
-            Kind::Domain(Error::NoToken { why: NoToken::TooShortLived { retry_after, .. }, .. })
-                if !retry_after.is_zero() =>
-            {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            Kind::Domain(Error::NoToken {
+                why: NoToken::ProviderUnavailable { retry_after_s: seconds, .. }, ..
+            }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from((*seconds).max(1)));
+            }
+            Kind::Domain(Error::NoToken {
+                why: NoToken::TooShortLived { retry_after_s: seconds @ 1.., .. }, ..
+            }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             // A dress that knows which credentials are taken has said so.
             Kind::Domain(Error::Unauthenticated(rejection))
@@ -372,12 +376,11 @@ fn error_sentence(error: &Error) -> String {
             NoToken::ProviderUnavailable { refused: true, .. } => {
                 "The provider answered, and refused to refresh this connection. The connection shows its answer.".to_owned()
             }
-            NoToken::TooShortLived { lifetime_s, retry_after } if retry_after.is_zero() => {
+            NoToken::TooShortLived { lifetime_s, retry_after_s: 0 } => {
                 format!("Tokens of this provider live {lifetime_s} seconds. Request a smaller min_ttl.")
             }
-            NoToken::TooShortLived { lifetime_s, retry_after } => format!(
-                "Tokens of this provider live {lifetime_s} seconds, and the next refresh is possible in {} seconds.",
-                retry_after.as_secs().max(1)
+            NoToken::TooShortLived { lifetime_s, retry_after_s } => format!(
+                "Tokens of this provider live {lifetime_s} seconds, and the next refresh is possible in {retry_after_s} seconds."
             ),
         },
         Error::NotPassed(why) => not_passed(why),

@@ -76,7 +76,7 @@ fn warnings_text(warnings: &[Warning]) -> Option<String> {
         let params: Value = serde_json::from_str(&warning.params).unwrap_or_else(|_| json!({}));
         json!({"code": warning.code.as_str(), "params": params, "since": warning.since.0})
     };
-    (!warnings.is_empty()).then(|| Value::from_iter(warnings.iter().map(item)).to_string())
+    (!warnings.is_empty()).then(|| warnings.iter().map(item).collect::<Value>().to_string())
 }
 
 /// The grant of a connection.

@@ -3,15 +3,16 @@
 import { language } from "./i18n.js";
 
 /**
- * The server said no. `errors`: what is wrong, by field; `retryAfter`: in how many seconds to come back, or 0; `body`: the
- * whole answer.
+ * The server refuses. `code`: why, of `/api/v1`; `errors`: what is wrong, by field; `retryAfter`: in how many seconds to come
+ * back, or 0; `body`: the whole answer.
  */
 export class Refusal extends Error {
   constructor(status, body, retryAfter) {
-    super(typeof body?.message === "string" ? body.message : String(status));
+    super(String(body?.message ?? body?.detail ?? status));
     this.status = status;
     this.body = body;
-    this.errors = body?.errors ?? {};
+    this.code = body?.code;
+    this.errors = this.code ? {} : body?.errors ?? {};
     this.retryAfter = retryAfter;
   }
 

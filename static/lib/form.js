@@ -3,18 +3,18 @@
 import { Lost, Refusal } from "./api.js";
 import { documentControl } from "./document.js";
 import { busy, h, id as fresh, plain as plainText, swap } from "./dom.js";
-import { fault, said, t } from "./i18n.js";
+import { fault, find, said, t } from "./i18n.js";
 
 /** A sentence for a failure, in the page's language. */
 export function sentence(error) {
   if (error instanceof Lost) return t("error.lost");
   if (!(error instanceof Refusal)) throw error;
   if (error.status === 429) return t("error.too_many", { seconds: error.retryAfter });
-  if (error.status === 403 && error.message.startsWith("Forbidden")) return t("error.foreign");
+  if (error.code === "cross_site_request" || (error.status === 403 && error.message.startsWith("Forbidden"))) return t("error.foreign");
   if (error.forbidden) return t("error.forbidden");
   if (error.ended) return t("error.ended");
-  const known = said(error.message);
-  if (known !== null) return known;
+  const known = error.code ? find(`error.${error.code}`) ?? (error.status === 503 ? t("error.busy") : null) : said(error.message);
+  if (known) return known;
   const fields = Object.entries(error.errors);
   if (fields.length > 0) return fields.map(([path, phrases]) => `${path}: ${phrases.map(fault).join(" ")}`).join(" ");
   return t("error.other", { message: error.message });

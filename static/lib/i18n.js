@@ -137,7 +137,8 @@ const SENTENCES = [
   [/^This \w+ is in use by (?<connections>\d+) connections? and (?<customers>\d+) customers?/, "error.in_use_both"],
   [/^This .+ is in use by (?<uses>[^;]+)/, "error.in_use"],
   [/^Not found/, "error.not_found"],
-  [/^The provider is out/, "error.provider_out"],
+  [/^The provider is unavailable/, "error.provider_out"],
+  [/^The provider answered, and refused/, "told.refresh_refused"],
   [/^This connection's grant is gone/, "error.grant_gone"],
   [/^The provider turns down the client id or secret/, "error.app_rejected"],
   [/^No account is connected yet/, "error.not_connected"],
@@ -151,7 +152,7 @@ const SENTENCES = [
   [/^The server is stopping/, "told.stopping"],
   [/^A backup is being made/, "told.backup_busy"],
   [/^The backup could not be written or read/, "told.backup_out"],
-  [/^This provider's tokens live (?<seconds>\d+) seconds/, "told.short_lived"],
+  [/^Tokens of this provider live (?<seconds>\d+) seconds/, "told.short_lived"],
   [/^Server error/, "told.server_error"],
   [/^The request body did not arrive in time/, "told.slow_body"],
   [/^Method not allowed|^The request body must not be compressed|^Unsupported media type|^Not acceptable/, "told.bad_request"],
@@ -167,7 +168,6 @@ const REASONS = [
   [/^(?<address>\S+) answers with status (?<status>\d+)$/, "told.why_status"],
   [/^(?<address>\S+) answers with something else than a JSON object$/, "told.why_no_json"],
   [/^(?<field>\w+) is no https URL$/, "told.why_no_https"],
-  [/^the provider says (?<error>.+)$/, "told.why_says"],
 ];
 
 function translated(table, phrase) {

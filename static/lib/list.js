@@ -99,7 +99,7 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
   };
   const nothing = (filtered) => h("div", { class: "card empty" },
     h("h2", {}, t(filtered ? "list.none" : "list.beyond")),
-    h("p", {}, h("a", { href: address({}) }, t(filtered ? "list.clear" : "list.first"))),
+    h("p", {}, h("a", { href: address({}) }, t(filtered ? "list.clear" : "app.to_first"))),
   );
   const pages = (page) => {
     const mine = address({ ...sought(), after: now.after });
@@ -108,7 +108,7 @@ export function list({ route, title, load, columns, seek, filters = [], pins = [
     const previous = now.after && (before.get(mine) ?? address(sought()));
     if (!previous && !next) return page.total === undefined ? null : h("p", { class: "pages" }, h("span", { class: "faint" }, total(page)));
     return h("nav", { class: "pages", "aria-label": t("list.pages") },
-      previous ? h("a", { class: "button", href: previous }, t(before.has(mine) ? "list.previous" : "list.first")) : h("span", {}),
+      previous ? h("a", { class: "button", href: previous }, t(before.has(mine) ? "list.previous" : "app.to_first")) : h("span", {}),
       page.total !== undefined && h("span", { class: "faint" }, total(page)),
       next ? h("a", { class: "button", href: next, "data-next": true }, t("list.next")) : h("span", {}),
     );

@@ -20,15 +20,25 @@ export function card(title, ...children) {
   return h("section", { class: "card", "aria-labelledby": title && heading }, title && h("h2", { id: heading }, title), children);
 }
 
+/** A paragraph of what matters less. */
+export function faint(...children) {
+  return h("p", { class: "faint" }, children);
+}
+
 /** Titles and values in two columns: `[title, value]`; a value of nothing is left out. */
 export function facts(pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(Boolean).filter(([, value]) => value !== null && value !== undefined && value !== "")
+  return h("dl", { class: "facts" }, pairs.filter(Boolean).filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
     .map(([title, value]) => h("div", {}, h("dt", {}, title), h("dd", {}, value))));
 }
 
 /** A state in one word. `tone`: `good`, `bad`, `warn`, or nothing. */
 export function badge(text, tone = "") {
   return h("span", { class: `badge ${tone}`.trim() }, text);
+}
+
+/** Words for machines, such as scopes; nothing where there are none. */
+export function codes(words) {
+  return words?.length > 0 && h("span", { class: "badges" }, words.map((word) => h("code", { class: "badge" }, plain(word))));
 }
 
 /** A time, as long ago as it is; the exact one when pointed at. */

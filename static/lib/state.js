@@ -28,5 +28,11 @@ export function stateBadge(item) {
 
 /** What a provider's error code, or a word or sentence of ours for a failure, means. */
 export function reason(code) {
-  return fact("why", code) ?? word(`reason.${code}`, code);
+  const [, status] = /^http_(\d{3})$/.exec(code) ?? [];
+  return status ? `HTTP ${status}` : fact("why", code) ?? word(`reason.${code}`, code);
+}
+
+/** Whether refreshes change the refresh token: yes, no, or not known. */
+export function rotates(known) {
+  return t(known === true ? "providers.rotates_text" : known === false ? "providers.stays_text" : "providers.rotates_unknown");
 }

@@ -1,7 +1,8 @@
 // What the server tells in sentences of its own, said in the page's language where there are words for it.
 
 import { h, plain } from "./dom.js";
-import { fact, fault, find, number, size, span, time } from "./i18n.js";
+import { fact, fault, find, number, size, span, t, time, word } from "./i18n.js";
+import { ago, icon } from "./parts.js";
 
 /**
  * `facts`: one for each sentence of `message`, `{case}` with what the sentence names. Where the table lacks one of them the
@@ -10,13 +11,30 @@ import { fact, fault, find, number, size, span, time } from "./i18n.js";
 export function told({ facts = [], message }) {
   const sentences = facts.map((one) => find(`told.${one.case}`));
   if (facts.length === 0 || sentences.includes(undefined)) return foreign(message);
-  return sentences.map((text, at) => text.split(/\{(\w+)\}/).map((part, odd) => (odd % 2 ? shown(part, facts[at][part]) : part)));
+  return sentences.map((text, at) => filled(text, facts[at]));
 }
 
-/** Why a connection does not work, where the server says so in a sentence; nothing for any other words. */
+/** A sentence with facts in its gaps. */
+function filled(text, facts) {
+  return text.split(/\{(\w+)\}/).map((part, odd) => (odd % 2 ? shown(part, facts[part] ?? "–") : part));
+}
+
+/** A warning of a connection, as a sentence. */
+export function warning({ code, params }) {
+  const text = find(`warning.${code}`);
+  return text ? filled(text, { ...params, answer: params.provider_error ?? params.http_status ?? params.reason }) : foreign(code);
+}
+
+/** What should be known of a connection although its token is served; nothing where there are no warnings. */
+export function warnings(all) {
+  return all?.length > 0 && h("ul", { class: "plain-list findings" }, all.map((one) => h("li", { class: "warn", "data-warning": one.code },
+    icon("alert"), h("div", {}, warning(one), h("small", {}, t("connections.since"), " ", ago(one.since))))));
+}
+
+/** Why a grant is lost. The provider's own words, in parentheses, are left out; nothing for a reason that has no words. */
 export function cause(why) {
-  const [, error] = /^the provider says (.+)$/.exec(why) ?? [];
-  return error === undefined ? fact("why", why) : find("told.why_says") && told({ facts: [{ case: "why_says", error }] });
+  const known = [[/^the provider rejected the grant( \(|\.$)/i, "grant_rejected"], [/^the provider refuses this grant \(/, "grant_refused"]].find(([form]) => form.test(why));
+  return known ? t(`reason.${known[1]}`) : fact("why", why);
 }
 
 /** What a setting is for. */
@@ -45,6 +63,7 @@ function shown(name, value) {
   if (name.endsWith("_bytes")) return size(value);
   if (name.endsWith("_at")) return time(value);
   if (name === "fault") return fault(value);
+  if (name === "reason") return word(`reason.${value}`, value);
   if (typeof value === "number") return ["count", "seconds"].includes(name) ? number(value) : String(value);
   return fact(name, value) ?? quoted(value);
 }

@@ -5,7 +5,7 @@ import { ask, open, showOnce } from "../lib/dialog.js";
 import { h, name, svg } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t, word } from "../lib/i18n.js";
-import { action, ago, badge, block, card, copyable, head, say } from "../lib/parts.js";
+import { action, ago, badge, block, card, copyable, faint, head, say } from "../lib/parts.js";
 import { become, who } from "../lib/session.js";
 
 const FACTOR = "/api/users/me/second_factor";
@@ -32,7 +32,7 @@ export async function view() {
   return h("main", {}, head(t("nav.account"), [name(first.name), " · ", word(`role.${first.role}`, first.role)]),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" }, card(t("users.factor"), factor), card(t("login.password"), changePassword(sessions))),
-      card(t("account.sessions"), h("p", { class: "faint" }, t("account.sessions_text")), sessions)));
+      card(t("account.sessions"), faint(t("account.sessions_text")), sessions)));
 }
 
 function secondFactor(user, again) {

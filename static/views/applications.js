@@ -6,7 +6,7 @@ import { h, name, plain, swap } from "../lib/dom.js";
 import { form, sentence } from "../lib/form.js";
 import { number, size, t } from "../lib/i18n.js";
 import { list, listing, search } from "../lib/list.js";
-import { action, ago, badge, block, card, copyable, empty, facts, head, icon, say } from "../lib/parts.js";
+import { action, ago, badge, block, card, copyable, empty, facts, faint, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { reachFields, reachOf, reachText, scopeBadges, scopeField } from "./reach.js";
 
@@ -63,7 +63,7 @@ function all(query) {
     columns: [
       { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("applications", item.id) }, name(item.name)), h("small", {}, item.id)] },
       { title: t("profiles.state"), cell: (item) => state(item.is_enabled) },
-      { title: t("tokens.scopes"), cell: (item) => (item.scopes.length > 0 ? scopeBadges(item.scopes) : t("applications.no_scopes")) },
+      { title: t("connections.scopes"), cell: (item) => (item.scopes.length > 0 ? scopeBadges(item.scopes) : t("applications.no_scopes")) },
       { title: t("profiles.secrets"), kind: "number", cell: (item) => number(item.secrets) },
       { title: t("applications.file"), cell: (item) => [name(item.file_name), h("small", {}, size(item.size))] },
       { title: t("profiles.updated"), kind: "time", cell: (item) => ago(item.modified_at) },
@@ -87,7 +87,7 @@ function make() {
     fields: [
       { name: "name", label: t("profiles.name"), hint: t("applications.name_hint") },
       fileField(),
-      { name: "enabled", kind: "checkbox", label: t("applications.enable_now"), value: true },
+      { name: "enabled", kind: "checkbox", label: t("webhooks.enable"), value: true },
     ],
     submit: async (values) => {
       const made = await documents("POST", FILES, upload({ name: values.name, isEnabled: values.enabled }, values.document));
@@ -143,22 +143,22 @@ function draw({ application, may, secrets, at, again }) {
     ], { href: to("applications"), label: t("nav.applications") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
-        card(t("providers.about"), facts([
+        card(t("audit.detail"), facts([
           [t("profiles.state"), state(enabled)],
           [t("profiles.client_id"), [copyable(application.id, t("profiles.client_id")), h("small", {}, t("applications.client_id_text"))]],
           [t("applications.token_url"), copyable(`${location.origin}/oauth/token`, t("applications.token_url"))],
           [t("profiles.created"), ago(application.createdTime)],
           [t("profiles.updated"), ago(application.modifiedTime)],
         ])),
-        card(t("applications.file"), h("p", { class: "faint" }, t("applications.file_text")), content(files), h("div", { class: "actions" },
+        card(t("applications.file"), faint(t("applications.file_text")), content(files), h("div", { class: "actions" },
           h("a", { class: "button small", href: `${files}/data`, download: true, "data-download": true }, icon("save"), t("applications.download")),
           h("a", { class: "button small", href: to("applications", application.id, "file") }, t("applications.replace"))))),
       h("div", { class: "stack" },
         card(t("applications.may"),
-          facts([[t("tokens.scopes"), may.scopes.length > 0 ? scopeBadges(may.scopes) : t("applications.no_scopes")], [t("tokens.limits"), reachText(may)]]),
+          facts([[t("connections.scopes"), may.scopes.length > 0 ? scopeBadges(may.scopes) : t("applications.no_scopes")], [t("tokens.limits"), reachText(may)]]),
           h("div", { class: "actions" }, h("button", { class: "small", "data-scopes": true, "data-key": "scopes", onclick: () => grant({ known, at, again }) }, t("profiles.edit")))),
         card(t("profiles.secrets"),
-          secrets.length === 0 ? h("p", { class: "faint" }, t("applications.no_secrets")) : h("ul", { class: "plain-list" }, secrets.map((one) => h("li", { class: "between" },
+          secrets.length === 0 ? faint(t("applications.no_secrets")) : h("ul", { class: "plain-list" }, secrets.map((one) => h("li", { class: "between" },
             h("span", {}, t("profiles.number", { id: String(one.id) }), h("small", {}, t("profiles.created"), " ", ago(one.created_at), " · ", t("profiles.secret_used"), ": ", ago(one.last_used_at) ?? t("profiles.secret_never_used"))),
             h("button", { class: "small danger", "data-revoke": one.id, "data-key": `revoke-${one.id}`, "aria-label": `${t("tokens.revoke")}: ${one.id}`, onclick: () => revoke({ one, application, at, again }) }, t("tokens.revoke"))))),
           h("div", { class: "actions" }, action(t("applications.issue"), async () => {

@@ -2,7 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { badge, copyable, icon } from "../lib/parts.js";
+import { badge, copyable, faint, icon } from "../lib/parts.js";
 import { told } from "../lib/told.js";
 
 const TONES = { accepted: "good", rejected: "bad", redirect_uri: "bad", unknown: "warn", unreachable: "bad", misconfigured: "bad" };
@@ -16,7 +16,7 @@ export function checkResult({ verdict, findings, sent, received, redirect_uri: r
     h("ul", { class: "plain-list findings" }, findings.map((finding) => h("li", { class: SEVERITIES[finding.severity] },
       icon(finding.severity === "ok" ? "check" : "alert"),
       h("div", { "data-code": finding.code }, told(finding), h("span", { class: "unseen" }, ` (${t(`check.${finding.severity}`)})`))))),
-    sent.length > 0 && h("details", {}, h("summary", {}, t("check.exchange")), h("p", { class: "faint" }, t("check.exchange_text")),
+    sent.length > 0 && h("details", {}, h("summary", {}, t("check.exchange")), faint(t("check.exchange_text")),
       sent.map((request, at) => exchange(request, received[at]))),
   );
 }

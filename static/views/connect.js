@@ -6,10 +6,10 @@ import { form } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
 import { list, search } from "../lib/list.js";
 import { watch } from "../lib/live.js";
-import { ago, badge, card, copy, empty, head, icon } from "../lib/parts.js";
+import { ago, badge, card, copy, empty, faint, head, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 import { reason } from "../lib/state.js";
-import { told } from "../lib/told.js";
+import { warnings } from "../lib/told.js";
 import { variableFields, variablesOf } from "./variables.js";
 
 const CONNECTION = "/api/connections";
@@ -37,7 +37,7 @@ function steps(at) {
 /** First step: which profile. */
 function choose(query) {
   const profiles = list({
-    route: "connect", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profiles"], load: (sought) => search("/api/search/profiles")({ q: sought.q, after: sought.after }),
+    route: "connect", query, title: t("nav.profiles"), seek: t("profiles.seek"), nouns: ["profiles"], load: (sought) => search("/api/search/profiles")({ q: sought.q, after: sought.after }),
     pins: [],
     columns: [
       { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("connect", { profile_id: item.id, connection_id: query.connection_id }), "data-choose": item.id }, name(item.name)), h("small", {}, name(item.client_id))] },
@@ -46,7 +46,7 @@ function choose(query) {
     ],
     empty: () => empty(t("profiles.empty"), t("profiles.empty_text"), h("a", { class: "button main", href: to("profiles", "new") }, icon("plus"), t("profiles.new"))),
   });
-  return Object.assign(h("main", {}, head(t("connect.title"), t("connect.choose"), [], { href: to("connections"), label: t("connections.title") }), steps(0), profiles), {
+  return Object.assign(h("main", {}, head(t("connect.title"), t("connect.choose"), [], { href: to("connections"), label: t("nav.connections") }), steps(0), profiles), {
     update: ({ query }) => (query.profile_id || query.connection_id ? false : profiles.update(query)),
   });
 }
@@ -69,13 +69,13 @@ async function begin(profile, known) {
     more: h("a", { class: "button", href: known ? to("connections", known.id) : to("connect") }, t("dialog.cancel")),
     fields: [
       { name: "way", kind: "choice", label: t("connect.way"), value: ways[0], choices: ways.map((value) => ({ value, label: t(`connect.way_${value}`), hint: t(`connect.way_${value}_hint`) })) },
-      known && provider.variables && h("p", { class: "faint" }, t("connect.variables_kept")),
+      known && provider.variables && faint(t("connect.variables_kept")),
       ...variableFields(provider, { known: known !== null }),
-      { name: "scopes", kind: "area", rows: Math.min(Math.max(3, (known?.scopes ?? provider.default_scopes ?? []).length), 10), mono: true, required: false, label: t("connect.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
-      { name: "refresh_token", kind: "secret", label: t("connect.refresh_token"), when: is("import") },
-      { name: "access_token", kind: "secret", required: false, label: t("connect.access_token"), hint: t("connect.access_token_hint"), when: is("import") },
+      { name: "scopes", kind: "area", rows: Math.min(Math.max(3, (known?.scopes ?? provider.default_scopes ?? []).length), 10), mono: true, required: false, label: t("connections.scopes"), hint: t("connect.scopes_hint"), value: (known?.scopes ?? provider.default_scopes ?? []).join("\n"), when: asks },
+      { name: "refresh_token", kind: "secret", label: t("connections.token_refresh_token"), when: is("import") },
+      { name: "access_token", kind: "secret", required: false, label: t("connections.token_access_token"), hint: t("connect.access_token_hint"), when: is("import") },
       { name: "expires_in", kind: "number", min: 0, required: false, label: t("connect.expires_in"), hint: t("connect.expires_in_hint"), when: is("import") },
-      !known && { name: "name", label: t("connections.name"), required: false, hint: t("connect.name_hint"), half: true },
+      !known && { name: "name", label: t("profiles.name"), required: false, hint: t("connect.name_hint"), half: true },
       !known && { name: "owner", label: t("connections.owner"), required: false, hint: t("connect.owner_hint"), half: true },
       !known && { name: "external_id", label: t("connections.external_id"), required: false, hint: t("connections.external_id_hint"), half: true },
       !known && customers.items.length > 0 && (customers.total > customers.items.length
@@ -124,9 +124,9 @@ function waiting(way, answer, known) {
   const state = h("p", { class: "waiting", role: "status" }, h("span", { class: "pulse", "aria-hidden": "true" }), t("connect.waiting"));
   const element = card(null,
     h("h2", { tabindex: "-1" }, t(`connect.${way}_title`)),
-    (answer.warnings ?? []).map((message, at) => h("p", { class: "note warn" }, told({ message, facts: answer.facts?.slice(at, at + 1) }))),
+    warnings(answer.warnings),
     way === "link" ? link(answer) : device(answer),
-    h("p", { class: "faint" }, t("connect.ends"), " ", ago(answer.expires_at)),
+    faint(t("connect.ends"), " ", ago(answer.expires_at)),
     state,
   );
   const box = h("div", {}, element);
@@ -191,6 +191,7 @@ function connected(connection) {
   return card(null,
     h("h2", { tabindex: "-1", "data-connected": true }, icon("check"), " ", t("connect.done")),
     h("p", {}, account ? [t("connect.done_account"), " ", h("strong", {}, name(account))] : t("connect.done_no_account")),
+    warnings(connection.warnings),
     h("div", { class: "actions" },
       h("a", { class: "button main", href: to("connections", connection.id) }, t("connect.show")),
       h("a", { class: "button", href: to("connect") }, t("connect.another"))),

@@ -5,11 +5,11 @@ import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { number, t, time, word } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
-import { action, ago, badge, block, card, facts, head, icon, say } from "../lib/parts.js";
+import { action, ago, badge, block, card, codes, facts, faint, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
 import { reason, stateBadge, stateOf } from "../lib/state.js";
-import { cause } from "../lib/told.js";
+import { cause, quoted, warning, warnings } from "../lib/told.js";
 
 export async function connection({ id }) {
   const path = `/api/connections/${encodeURIComponent(id)}`;
@@ -29,26 +29,27 @@ function draw({ connection, profile, path, events, again }) {
   const grant = connection.grant;
   const revoked = connection.revocations ?? [];
   return [
-    head(name(connection.name), [connection.provider, " · ", t("connections.number", { id: String(connection.id) })], may && [
+    head(name(connection.name), [connection.provider, " · ", t("profiles.number", { id: String(connection.id) })], may && [
       grant?.refreshable && action(t("connections.refresh"), async () => {
         try {
           // It answers what it knows then, whether the provider gave a new token or not.
           const { last_refresh: last } = (await call("POST", `${path}/refresh`)).grant;
           if (last.ok) say(t("connections.refreshed"));
-          else say([t("connections.not_renewed"), " ", reason(last.result)], "bad");
+          else say([t("connections.not_renewed"), " ", why(last)], "bad");
         } finally {
           await again();
         }
       }, { "data-refresh": true, "data-key": "refresh" }),
       h("a", { class: "button", href: to("connect", { connection_id: connection.id }) }, icon("connections"), t(grant ? "connections.reconnect" : "connections.connect")),
-      h("button", { "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("connections.edit")),
+      h("button", { "data-edit": true, "data-key": "edit", onclick: () => edit({ connection, path, again }) }, t("profiles.edit")),
       grant && h("button", { class: "danger", "data-disconnect": true, "data-key": "disconnect", onclick: () => disconnect({ connection, path, again }) }, t("connections.disconnect")),
-      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ connection, path }) }, t("connections.delete")),
-    ], { href: to("connections"), label: t("connections.title") }),
+      h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ connection, path }) }, t("profiles.delete")),
+    ], { href: to("connections"), label: t("nav.connections") }),
     verdict(connection),
+    connection.warnings?.length > 0 && card(t("connections.warnings"), warnings(connection.warnings)),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
-        card(t("connections.account_title"), facts([
+        card(t("connections.account"), facts([
           [t("connections.account"), connection.account ? [name(connection.account.label ?? connection.account.id), connection.account.label && h("small", {}, name(connection.account.id))] : t("connections.no_account")],
           [t("connections.owner"), connection.owner && name(connection.owner)],
           [t("connections.profile_id"), connection.custom_oauth_profile_id && h("a", { href: to("profiles", connection.custom_oauth_profile_id) }, profile ? name(profile.name) : t("profiles.number", { id: String(connection.custom_oauth_profile_id) }))],
@@ -61,7 +62,7 @@ function draw({ connection, profile, path, events, again }) {
           [t("connections.grant_type"), word(`grant.${grant.type}`, grant.type)],
           [t("connections.granted"), ago(grant.granted_at)],
           [t("connections.token_expires"), grant.expires_at ? ago(grant.expires_at) : t("connections.token_no_expiry")],
-          [t("connections.last_refresh"), grant.last_refresh?.at ? [ago(grant.last_refresh.at), " ", badge(reason(grant.last_refresh.result), grant.last_refresh.ok ? "good" : "bad")] : t("connections.not_refreshed")],
+          [t("connections.last_refresh"), grant.last_refresh?.at ? [ago(grant.last_refresh.at), " ", badge(why(grant.last_refresh), grant.last_refresh.ok ? "good" : "bad")] : t("connections.not_refreshed")],
           [t("connections.next_refresh"), grant.refreshable ? ago(grant.next_refresh_at) ?? "–" : t("connections.not_refreshable")],
           [t("connections.refresh_expires"), ago(grant.refresh_token_expires_at)],
           grant.failures > 0 && [t("connections.failures"), number(grant.failures)],
@@ -81,17 +82,38 @@ function draw({ connection, profile, path, events, again }) {
 function verdict(connection) {
   const state = stateOf(connection);
   const grant = connection.grant;
-  const code = grant?.last_refresh?.ok === false ? grant.last_refresh.result : null;
-  const words = state === "lost" ? connection.connection_lost_reason : code;
-  const here = words === "disconnected";
+  const last = grant?.last_refresh?.ok === false ? grant.last_refresh : null;
+  const lost = state === "lost" && connection.connection_lost_reason;
+  const here = lost === "disconnected";
+  const ours = lost ? cause(lost) ?? h("code", {}, plain(lost)) : last && why(last);
   const since = { lost: connection.connection_lost_at, uncertain: grant?.uncertain_since }[state];
   const tone = state === "ok" ? "good" : state === "never" ? "" : state === "lost" || state === "app" ? "bad" : "warn";
-  return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("connections.state") },
+  return h("section", { class: `card verdict ${tone}`, "data-state": state, "aria-label": t("profiles.state") },
     h("div", { class: "between" }, stateBadge(connection), since && ago(since)),
     h("p", {}, t(here ? "state.here_text" : `state.${state}_text`)),
-    !here && state !== "ok" && state !== "never" && words && h("p", { class: "faint" }, t("connections.said"), " ", cause(words) ?? h("code", {}, plain(words)), code && reason(code) !== code && ` (${reason(code)})`),
+    !here && state !== "ok" && state !== "never" && [
+      ours && faint(t("connections.said"), " ", ours, last?.detail && [" (", quoted(last.detail), ")"]),
+      last && answered(last),
+    ],
     mayWrite() && todo(state, connection),
   );
+}
+
+/** What came of a refresh: our own conclusion. */
+function why({ result, reason: ours }) {
+  return reason(ours ?? result);
+}
+
+/** What the provider answered to a refresh that failed, apart from our conclusion and word for word. */
+function answered(last) {
+  const said = [
+    [t("connections.answer_error"), last.provider_error && h("code", { "data-provider-error": true }, plain(last.provider_error))],
+    [t("connections.answer_text"), last.provider_error_description && quoted(last.provider_error_description)],
+    [t("connections.answer_status"), last.http_status && String(last.http_status)],
+    [t("connections.answer_type"), last.media_type && h("code", {}, plain(last.media_type))],
+    [t("connections.answer_excerpt"), last.excerpt && h("pre", { class: "wrap", tabindex: "0" }, plain(last.excerpt))],
+  ];
+  return said.some(([, value]) => value) && h("div", { "data-answer": true }, h("h3", {}, t("connections.answer")), facts(said));
 }
 
 function todo(state, connection) {
@@ -102,13 +124,12 @@ function todo(state, connection) {
 }
 
 function scopes(connection) {
-  const granted = connection.grant?.scope?.split(/[\s,]+/) ?? connection.scopes ?? [];
-  return granted.length > 0 ? h("span", { class: "badges" }, granted.filter(Boolean).map((scope) => h("code", { class: "badge" }, plain(scope)))) : null;
+  return codes((connection.grant?.scope?.split(/[\s,]+/) ?? connection.scopes ?? []).filter(Boolean));
 }
 
 function handOuts(all) {
   return card(t("connections.hand_outs"),
-    h("p", { class: "faint" }, all.count === 0 ? t("connections.no_hand_outs") : [t("connections.hand_outs_text", { n: all.count }), " ", ago(all.last_at)]),
+    faint(all.count === 0 ? t("connections.no_hand_outs") : [t("connections.hand_outs_text", { n: all.count }), " ", ago(all.last_at)]),
     all.by.length > 0 && h("details", {}, h("summary", {}, t("connections.hand_outs_by")), table({
       title: t("connections.hand_outs"), plain: true, items: all.by,
       columns: [
@@ -130,7 +151,7 @@ function history(path) {
     draw: (page) => {
       if (older.length === 0) next = page.next;
       const items = [...page.items, ...older];
-      if (items.length === 0) return h("p", { class: "faint" }, t("connections.no_history"));
+      if (items.length === 0) return faint(t("connections.no_history"));
       const list = h("ol", { class: "plain-list history" }, items.map(line));
       return [list, next && action(t("connections.older"), async () => {
         const more = await call("GET", at(`${path}/history`, { limit: 30, before: next }));
@@ -146,7 +167,7 @@ function history(path) {
 
 function line(item) {
   const { kind, ok, result, blame, detail } = item;
-  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && (cause(detail.reason) ?? reason(detail.reason))];
+  const more = [blame && t(`blame.${blame}`), detail?.account && plain(detail.account), detail?.grant_type && word(`grant.${detail.grant_type}`, detail.grant_type), detail?.reason && (cause(detail.reason) ?? reason(detail.reason)), detail?.code && warning(detail)];
   return h("li", {},
     h("div", { class: "between" }, h("span", {}, word(`history.${kind}`, kind), " ", kind === "refresh" && badge(ok ? t("history.ok") : reason(result), ok ? "good" : "bad")), ago(item.at)),
     h("small", {}, more.filter(Boolean).map((one, at) => [at > 0 && " · ", one])));
@@ -156,7 +177,7 @@ async function edit({ connection, path, again }) {
   const done = await ask({
     title: t("connections.edit_title"), label: t("profiles.save"),
     fields: [
-      { name: "name", label: t("connections.name"), value: connection.name },
+      { name: "name", label: t("profiles.name"), value: connection.name },
       { name: "external_id", label: t("connections.external_id"), hint: t("connections.external_id_hint"), value: connection.external_id ?? "", required: false },
     ],
     submit: (values) => call("PUT", path, { name: values.name, external_id: values.external_id || null }),
@@ -175,7 +196,7 @@ async function disconnect({ connection, path, again }) {
 async function remove({ connection, path }) {
   const done = await confirm({
     title: [t("connections.delete_title"), " ", name(connection.name)], text: lost(connection, "connections.delete_text"), depends: depends(connection),
-    label: t("connections.delete"), act: () => call("DELETE", path),
+    label: t("profiles.delete"), act: () => call("DELETE", path),
   });
   if (done) { say(t("connections.deleted")); go(to("connections")); }
 }

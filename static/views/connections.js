@@ -13,21 +13,21 @@ export function view({ rest, query }) {
   if (rest[0] !== undefined) return connection({ id: rest[0] });
   const connect = () => mayWrite() && h("a", { class: "button main", href: to("connect") }, icon("plus"), t("connect.title"));
   const connections = list({
-    route: "connections", query, title: t("connections.title"), seek: t("connections.seek"), nouns: ["connections", "profiles"],
+    route: "connections", query, title: t("nav.connections"), seek: t("connections.seek"), nouns: ["connections", "profiles"],
     load: search("/api/search/connections"),
-    filters: [{ name: "state", title: t("connections.state"), choices: STATES.map((value) => ({ value, label: t(`state.${value}`) })) }],
+    filters: [{ name: "state", title: t("profiles.state"), choices: STATES.map((value) => ({ value, label: t(`state.${value}`) })) }],
     pins: ["provider", "profile_id", "customer_id", "owner"].map((pin) => ({ name: pin, title: t(`connections.${pin}`) })),
     columns: [
-      { title: t("connections.name"), head: true, cell: (item) => [h("a", { href: to("connections", item.id) }, name(item.name)), item.owner && h("small", {}, name(item.owner))] },
+      { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("connections", item.id) }, name(item.name)), item.owner && h("small", {}, name(item.owner))] },
       { title: t("connections.account"), cell: (item) => (item.account ? name(item.account.label ?? item.account.id) : "–") },
       { title: t("connections.profile_id"), cell: (item) => [item.profile_name ? h("a", { href: to("profiles", item.custom_oauth_profile_id), class: "quiet" }, name(item.profile_name)) : "–", h("small", {}, item.provider)] },
-      { title: t("connections.state"), cell: (item) => [stateBadge(item), why(item)] },
+      { title: t("profiles.state"), cell: (item) => [stateBadge(item), why(item)] },
       { title: t("connections.last_refresh"), kind: "time", cell: (item) => ago(item.last_refresh?.at) ?? "–" },
       { title: t("connections.next_refresh"), kind: "time", cell: (item) => ago(item.next_refresh_at) ?? "–" },
     ],
     empty: () => empty(t("connections.empty"), t("connections.empty_text"), connect()),
   });
-  return Object.assign(h("main", {}, head(t("connections.title"), t("connections.lead"), connect()), connections), {
+  return Object.assign(h("main", {}, head(t("nav.connections"), t("connections.lead"), connect()), connections), {
     update: ({ rest, query }) => (rest.length === 0 ? connections.update(query) : false),
   });
 }

@@ -5,7 +5,7 @@ import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { list, listing, search } from "../lib/list.js";
-import { ago, block, card, empty, facts, head, icon, say } from "../lib/parts.js";
+import { ago, block, card, empty, facts, faint, head, icon, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
 import { stateBadge } from "../lib/state.js";
@@ -74,7 +74,7 @@ function pages({ customer, page, count }) {
   if (last === 1 && page === 1) return null;
   const link = (number, label, more) => h("a", { class: "button small", href: to("customers", customer.id, { page: number > 1 ? number : "" }), ...more }, t(label));
   return h("nav", { class: "pages", "aria-label": t("list.pages") },
-    page > 1 ? link(page > last ? 1 : page - 1, page > last ? "list.first" : "list.previous", { "data-previous": true }) : h("span", {}),
+    page > 1 ? link(page > last ? 1 : page - 1, page > last ? "app.to_first" : "list.previous", { "data-previous": true }) : h("span", {}),
     h("span", { class: "faint" }, t("list.total", { n: count })),
     page < last ? link(page + 1, "list.next", { "data-next": true }) : h("span", {}));
 }
@@ -89,13 +89,13 @@ function draw({ customer, etag, profiles, count, page, again }) {
     ], { href: to("customers"), label: t("nav.customers") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
-        card(t("providers.about"), facts([
+        card(t("audit.detail"), facts([
           [t("customers.email"), name(customer.notification_email)],
           [t("connections.external_id"), customer.external_id && name(customer.external_id)],
           [t("profiles.created"), ago(customer.created_at)],
           [t("profiles.updated"), ago(customer.updated_at)],
         ])),
-        card(t("nav.profiles"), h("p", { class: "faint" }, t(count === 0 ? "customers.no_profiles" : profiles.length === 0 ? "list.beyond" : "customers.profiles_text")),
+        card(t("nav.profiles"), faint(t(count === 0 ? "customers.no_profiles" : profiles.length === 0 ? "list.beyond" : "customers.profiles_text")),
           profiles.length > 0 && h("ul", { class: "plain-list" }, profiles.map((profile) => h("li", { class: "between" },
             h("span", {}, h("a", { href: to("profiles", profile.id) }, name(profile.name)), h("small", {}, profile.provider)),
             may && h("button", { class: "small", "data-unassign": profile.id, "data-key": `unassign-${profile.id}`, "aria-label": `${t("profiles.unassign")}: ${plain(profile.name)}`, onclick: () => unassign({ customer, profile, path, again }) }, t("profiles.unassign"))))),
@@ -104,7 +104,7 @@ function draw({ customer, etag, profiles, count, page, again }) {
       h("div", { class: "stack" }, card(t("nav.connections"), block({
         nouns: ["connections"], lines: 3,
         load: () => call("GET", at("/api/search/connections", { customer_id: customer.id, limit: 10 })),
-        draw: ({ items, total }) => (items.length === 0 ? h("p", { class: "faint" }, t("connections.empty")) : [
+        draw: ({ items, total }) => (items.length === 0 ? faint(t("connections.empty")) : [
           h("ul", { class: "plain-list" }, items.map((item) => h("li", { class: "between" }, h("span", {}, h("a", { href: to("connections", item.id) }, name(item.name)), h("small", {}, item.provider)), stateBadge(item)))),
           h("p", {}, h("a", { href: to("connections", { customer_id: customer.id }) }, t("profiles.all_connections", { n: total ?? items.length })))]),
       })))),

@@ -5,7 +5,7 @@ import { h, name, swap } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
-import { action, badge, card, head, icon } from "../lib/parts.js";
+import { action, badge, card, faint, head, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
 
@@ -67,9 +67,9 @@ function preview({ document, report, told, element }) {
 
 /** That it runs, and how far it is as soon as the server has said so. */
 function progress() {
-  const bar = h("progress", { "aria-label": t("load.running") });
+  const bar = h("progress", { "aria-label": t("app.loading") });
   // A screen reader has the bar; each number would be read out.
-  const text = h("p", { class: "faint", "aria-hidden": "true" }, t("load.running"));
+  const text = h("p", { class: "faint", "aria-hidden": "true" }, t("app.loading"));
   const tell = ({ hashed, of }) => {
     bar.max = of;
     bar.value = hashed;
@@ -104,6 +104,6 @@ function listed(report) {
         { title: t("load.what"), cell: (item) => badge(t(`load.is_${item.is}`), item.is === "added" ? "good" : "warn") },
       ],
     }),
-    items.length > MOST && h("p", { class: "faint" }, t("list.more", { n: MOST })),
+    items.length > MOST && faint(t("list.more", { n: MOST })),
   ];
 }

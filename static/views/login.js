@@ -17,11 +17,11 @@ function fields(entered, user, more) {
   const element = form({
     guard: false, more,
     fields: [
-      { name: "name", label: t("login.name"), autocomplete: "username", value: user?.name },
+      { name: "name", label: t("profiles.name"), autocomplete: "username", value: user?.name },
       { name: "password", kind: "password", label: t("login.password"), autocomplete: "current-password" },
       { name: "code", label: t("login.code"), hint: t("login.code_hint"), autocomplete: "one-time-code", when: () => coded },
     ],
-    label: t("login.submit"),
+    label: t("login.title"),
     submit: async ({ name, password, code }) => {
       const body = { name, password, ...(coded ? { code: code.replace(/[\s-]/g, "") } : {}) };
       let entering;

@@ -4,7 +4,7 @@ import { call } from "../lib/api.js";
 import { bars } from "../lib/chart.js";
 import { h, name } from "../lib/dom.js";
 import { day, number, t } from "../lib/i18n.js";
-import { ago, block, card, head, icon } from "../lib/parts.js";
+import { ago, block, card, faint, head, icon } from "../lib/parts.js";
 import { to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
 import { reason } from "../lib/state.js";
@@ -17,7 +17,7 @@ export function view() {
     h("a", { class: "button", href: to("profiles", "new") }, icon("plus"), t("profiles.new")),
     h("a", { class: "button main", href: to("connect") }, icon("connections"), t("connect.title")),
   ];
-  return h("main", {}, head(t("overview.title"), t("overview.lead"), actions),
+  return h("main", {}, head(t("nav.overview"), t("overview.lead"), actions),
     block({ nouns: NOUNS, lines: 8, load: () => call("GET", "/api/overview"), draw }));
 }
 
@@ -29,9 +29,9 @@ function draw(found) {
     h("ul", { class: "tiles", "aria-label": t("overview.counts") }, tiles(counts)),
     card(null, bars({
       title: t("overview.refreshes"), days: found.refreshes,
-      series: [{ key: "ok", label: t("overview.ok"), tone: "good" }, { key: "failed", label: t("overview.failed"), tone: "bad" }],
+      series: [{ key: "ok", label: t("history.ok"), tone: "good" }, { key: "failed", label: t("overview.failed"), tone: "bad" }],
     })),
-    found.last_backup_at && h("p", { class: "faint" }, t("overview.last_backup"), " ", ago(found.last_backup_at)),
+    found.last_backup_at && faint(t("overview.last_backup"), " ", ago(found.last_backup_at)),
   ];
 }
 
@@ -43,7 +43,7 @@ function begin(profiles) {
     h("h2", {}, t("overview.begin")),
     h("ol", {},
       step(t("overview.begin_app"), t("overview.begin_app_text"), link(profiles === 0, to("profiles", "new"), t("profiles.new"))),
-      step(t("overview.begin_check"), t("overview.begin_check_text"), profiles > 0 && link(false, to("profiles"), t("profiles.title"))),
+      step(t("overview.begin_check"), t("overview.begin_check_text"), profiles > 0 && link(false, to("profiles"), t("nav.profiles"))),
       step(t("overview.begin_connect"), t("overview.begin_connect_text"), profiles > 0 && link(true, to("connect"), t("connect.title"))),
     ),
   );
@@ -70,7 +70,7 @@ function tiles(counts) {
 
 function attention(items) {
   if (items.length === 0) {
-    return h("section", { class: "card calm", "aria-label": t("overview.attention") }, icon("check"), h("div", {}, h("h2", {}, t("overview.calm")), h("p", { class: "faint" }, t("overview.calm_text"))));
+    return h("section", { class: "card calm", "aria-label": t("overview.attention") }, icon("check"), h("div", {}, h("h2", {}, t("overview.calm")), faint(t("overview.calm_text"))));
   }
   return card(t("overview.attention"), h("ul", { class: "plain-list attention" }, items.map((item) => {
     const [tone, title, text, links] = KINDS[item.kind]?.(item) ?? ["warn", item.kind, "", []];
@@ -94,8 +94,8 @@ const KINDS = {
   expiring: (item) => ["warn", t(item.count_is_at_least ? "overview.expiring_more" : "overview.expiring", { n: item.count }), expiring(item.examples ?? []), []],
   deliveries_dead: (item) => ["warn", t("overview.deliveries", { n: item.count }), t("overview.deliveries_text"),
     item.webhooks.map((one) => has("webhooks") && button(to("webhooks", one.id), name(one.url), ` (${number(one.count)})`))],
-  no_backup: () => ["warn", t("overview.no_backup"), t("overview.backup_text"), [has("settings") && button(to("settings"), t("overview.backup_do"))]],
-  backup_old: (item) => ["warn", [t("overview.backup_old"), " ", ago(item.last_at)], t("overview.backup_text"), [has("settings") && button(to("settings"), t("overview.backup_do"))]],
+  no_backup: () => ["warn", t("overview.no_backup"), t("overview.backup_text"), [has("settings") && button(to("settings"), t("settings.create"))]],
+  backup_old: (item) => ["warn", [t("overview.backup_old"), " ", ago(item.last_at)], t("overview.backup_text"), [has("settings") && button(to("settings"), t("settings.create"))]],
 };
 
 /** What ends soon, each with its day. */

@@ -5,10 +5,10 @@ import { ask, confirm } from "../lib/dialog.js";
 import { h, name, plain, swap } from "../lib/dom.js";
 import { sentence } from "../lib/form.js";
 import { day, t } from "../lib/i18n.js";
-import { action, ago, badge, block, card, copyable, facts, head, icon, outside, say } from "../lib/parts.js";
+import { action, ago, badge, block, card, copyable, facts, faint, head, icon, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
-import { mayWrite } from "../lib/session.js";
-import { reason, stateBadge } from "../lib/state.js";
+import { isAdmin, mayWrite } from "../lib/session.js";
+import { reason, rotates, stateBadge } from "../lib/state.js";
 import { checkResult } from "./check.js";
 import { variableFields, variablesOf } from "./variables.js";
 
@@ -38,14 +38,14 @@ function draw({ profile, etag, registration, path, provider, checked, again }) {
       h("a", { class: "button", href: to("connect", { profile_id: profile.id }) }, icon("connections"), t("connect.title")),
       h("a", { class: "button", href: to("profiles", profile.id, "edit") }, t("profiles.edit")),
       h("button", { class: "danger", "data-delete": true, "data-key": "delete", onclick: () => remove({ profile, etag, path }) }, t("profiles.delete")),
-    ], { href: to("profiles"), label: t("profiles.title") }),
+    ], { href: to("profiles"), label: t("nav.profiles") }),
     registration.rejected && h("div", { class: "alert", role: "status" },
       h("h2", {}, t("profiles.rejected_title")),
       h("p", {}, t("profiles.rejected_text", { why: reason(registration.rejected.why) }), " · ", ago(registration.rejected.at)),
       h("p", {}, t("profiles.rejected_do"))),
     checked,
     h("div", { class: "columns-2" },
-      h("div", { class: "stack" }, registered({ profile, registration, provider, path, may, again }), secrets({ registration, path, may, again })),
+      h("div", { class: "stack" }, registered({ profile, registration, provider, path, may, again }), secrets({ registration, path, may, again }), refreshes({ profile, registration, path, may, again })),
       h("div", { class: "stack" }, connections(profile), customers({ profile, path, may, again }))),
   ];
 }
@@ -66,6 +66,36 @@ function registered({ profile, registration, provider, path, may, again }) {
   );
 }
 
+/** What refreshes send, and what they do to refresh tokens. */
+function refreshes({ profile, registration, path, may, again }) {
+  const { rotation, refresh_scope: scope } = registration;
+  return card(t("profiles.refreshes"),
+    facts([
+      [t("profiles.declared"), rotates(rotation.declared)],
+      [t("profiles.observed"), rotation.observed ? [rotates(rotation.observed === "rotates"), " · ", ago(rotation.observed_at)] : t("connections.not_refreshed")],
+      [t("profiles.assumed"), [rotates(rotation.assumed), h("small", {}, t("profiles.assumed_text"))]],
+      [t("refresh_scope.title"), t(`refresh_scope.${scope ?? "default"}`)],
+    ]),
+    may && h("div", { class: "actions" },
+      h("button", { class: "small", "data-refresh-scope": true, "data-key": "refresh-scope", onclick: async () => {
+        const choices = ["default", "none", "granted", "requested"].map((value) => ({ value, label: t(`refresh_scope.${value}`) }));
+        const done = await ask({
+          title: t("refresh_scope.title"), lead: t("refresh_scope.text"), label: t("profiles.save"),
+          fields: [{ name: "scope", path: "refresh_scope", kind: "choice", label: t("refresh_scope.title"), value: scope ?? "default", choices }],
+          submit: (values) => call("PUT", `${path}/registration`, { refresh_scope: values.scope === "default" ? null : values.scope }),
+        });
+        if (done) { say(t("profiles.saved")); again(); }
+      } }, t("refresh_scope.change")),
+      isAdmin() && rotation.observed && h("button", { class: "small danger", "data-reset-rotation": true, "data-key": "reset-rotation", onclick: async () => {
+        const done = await confirm({
+          title: t("profiles.reset_title"), text: [t("profiles.reset_text"), t("profiles.reset_risk")], label: t("profiles.reset"),
+          act: () => call("POST", `/api/v1/profiles/${profile.id}/reset-rotation`),
+        });
+        if (done) { say(t("profiles.reset_done")); again(); }
+      } }, t("profiles.reset"))),
+  );
+}
+
 async function callback({ registration, path, again }) {
   const done = await ask({
     title: t("profiles.callback_title"), lead: t("profiles.callback_text"), label: t("profiles.save"),
@@ -82,7 +112,7 @@ function secrets({ registration, path, may, again }) {
   const current = secrets.find((one) => one.kind === "current");
   const later = async (work, words) => { await work(); say(words); again(); };
   return card(t("profiles.secrets"),
-    h("p", { class: "faint" }, t("profiles.secrets_text")),
+    faint(t("profiles.secrets_text")),
     h("ul", { class: "plain-list" }, secrets.map((one) => h("li", {},
       h("h3", {}, t(`profiles.secret_${one.kind}`), " ", one.usable === false && badge(t("profiles.secret_unusable"), "bad")),
       facts([
@@ -154,7 +184,7 @@ function connections(profile) {
     nouns: ["connections"], lines: 3,
     load: () => call("GET", at("/api/search/connections", { profile_id: profile.id, limit: 5 })),
     draw: ({ items, total }) => (items.length === 0
-      ? h("p", { class: "faint" }, t("profiles.no_connections"), " ", mayWrite() && h("a", { href: to("connect", { profile_id: profile.id }) }, t("connect.title")))
+      ? faint(t("profiles.no_connections"), " ", mayWrite() && h("a", { href: to("connect", { profile_id: profile.id }) }, t("connect.title")))
       : [h("ul", { class: "plain-list" }, items.map((item) => h("li", { class: "between" }, h("span", {}, h("a", { href: to("connections", item.id) }, name(item.name)), item.owner && h("small", {}, name(item.owner))), stateBadge(item)))),
         h("p", {}, h("a", { href: to("connections", { profile_id: profile.id }) }, t("profiles.all_connections", { n: total ?? items.length })))]),
   }));
@@ -162,7 +192,7 @@ function connections(profile) {
 
 function customers({ profile, path, may, again }) {
   return card(t("nav.customers"),
-    h("p", { class: "faint" }, profile.oem_customers_count === 0 ? t("profiles.no_customers") : t("profiles.customers_text", { n: profile.oem_customers_count })),
+    faint(profile.oem_customers_count === 0 ? t("profiles.no_customers") : t("profiles.customers_text", { n: profile.oem_customers_count })),
     block({
       nouns: ["customers", "profiles"], lines: 2,
       load: async () => (profile.oem_customers_count === 0 ? [] : (await call("GET", at("/api/search/customers", { limit: 200 }))).items.filter((one) => one.profiles.some(({ id }) => id === profile.id))),

@@ -4,7 +4,7 @@ import { call, send } from "../lib/api.js";
 import { h, name, swap } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
-import { copyable, head, outside, say } from "../lib/parts.js";
+import { copyable, faint, head, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { about } from "./variables.js";
 
@@ -81,17 +81,17 @@ export async function profileForm({ id, query = {} }) {
       h("h2", {}, one ? t("profiles.at", { provider: one.name }) : t("profiles.at_none")),
       one?.docs && h("p", {}, outside(one.docs, t("profiles.docs"))),
       h("h3", {}, t("profiles.redirect_uri")),
-      h("p", { class: "faint" }, t("profiles.redirect_uri_text")),
+      faint(t("profiles.redirect_uri_text")),
       copyable(redirectUri, t("profiles.redirect_uri")),
-      one?.default_scopes?.length > 0 && [h("h3", {}, t("profiles.scopes")), h("p", { class: "faint" }, t("profiles.scopes_text")), copyable(one.default_scopes.join(one.scope_separator ?? " "), t("profiles.scopes"))],
-      Object.keys(one?.variables ?? {}).length > 0 && [h("h3", {}, t("profiles.variables")), h("p", { class: "faint" }, t("profiles.variables_text")),
+      one?.default_scopes?.length > 0 && [h("h3", {}, t("connections.scopes")), faint(t("profiles.scopes_text")), copyable(one.default_scopes.join(one.scope_separator ?? " "), t("connections.scopes"))],
+      Object.keys(one?.variables ?? {}).length > 0 && [h("h3", {}, t("profiles.variables")), faint(t("profiles.variables_text")),
         h("dl", {}, Object.keys(one.variables).map((key) => about(one, key)).map(({ title, help }) => [h("dt", {}, title), h("dd", { class: "faint" }, help)]))],
     );
   }
   hint(element.values().provider);
 
   return h("main", {},
-    head(known ? t("profiles.edit_title") : t("profiles.new"), known ? name(known.name) : t("profiles.new_lead"), [], known ? { href: to("profiles", id), label: name(known.name) } : { href: to("profiles"), label: t("profiles.title") }),
+    head(known ? t("profiles.edit_title") : t("profiles.new"), known ? name(known.name) : t("profiles.new_lead"), [], known ? { href: to("profiles", id), label: name(known.name) } : { href: to("profiles"), label: t("nav.profiles") }),
     h("div", { class: "columns-2 wide-left" }, h("div", { class: "stack" }, notice, h("div", { class: "card" }, element)), hints),
   );
 }

@@ -20,7 +20,7 @@ export function view({ rest, query }) {
 function all(query) {
   const create = () => mayWrite() && h("a", { class: "button main", href: to("profiles", "new") }, icon("plus"), t("profiles.new"));
   const profiles = list({
-    route: "profiles", query, title: t("profiles.title"), seek: t("profiles.seek"), nouns: ["profiles", "connections"],
+    route: "profiles", query, title: t("nav.profiles"), seek: t("profiles.seek"), nouns: ["profiles", "connections"],
     load: search("/api/search/profiles"),
     filters: [{ name: "state", title: t("profiles.state"), choices: ["rejected", "expiring"].map((value) => ({ value, label: t(`profiles.state_${value}`) })) }],
     pins: [{ name: "provider", title: t("profiles.provider") }],
@@ -28,14 +28,14 @@ function all(query) {
       { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("profiles", item.id) }, name(item.name)), h("small", {}, name(item.client_id))] },
       { title: t("profiles.provider"), cell: (item) => h("a", { href: to("providers", item.provider), class: "quiet" }, item.provider) },
       { title: t("profiles.state"), cell: state },
-      { title: t("profiles.owner"), cell: (item) => (item.owner ? name(item.owner) : "–") },
-      { title: t("profiles.connections"), kind: "number", cell: (item) => number(item.connections) },
-      { title: t("profiles.customers"), kind: "number", cell: (item) => number(item.customers) },
+      { title: t("connections.owner"), cell: (item) => (item.owner ? name(item.owner) : "–") },
+      { title: t("nav.connections"), kind: "number", cell: (item) => number(item.connections) },
+      { title: t("nav.customers"), kind: "number", cell: (item) => number(item.customers) },
       { title: t("profiles.secret_age"), kind: "time", cell: (item) => ago(item.secret?.created_at) ?? "–" },
     ],
     empty: () => empty(t("profiles.empty"), t("profiles.empty_text"), create()),
   });
-  return Object.assign(h("main", {}, head(t("profiles.title"), t("profiles.lead"), create()), profiles), {
+  return Object.assign(h("main", {}, head(t("nav.profiles"), t("profiles.lead"), create()), profiles), {
     update: ({ rest, query }) => (rest.length === 0 ? profiles.update(query) : false),
   });
 }

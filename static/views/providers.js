@@ -6,9 +6,10 @@ import { h, name, plain } from "../lib/dom.js";
 import { form } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
 import { list, whole } from "../lib/list.js";
-import { badge, block, card, copyable, empty, facts, head, icon, outside, say } from "../lib/parts.js";
+import { badge, block, card, codes, copyable, empty, facts, head, icon, outside, say } from "../lib/parts.js";
 import { go, to } from "../lib/router.js";
 import { mayWrite } from "../lib/session.js";
+import { rotates } from "../lib/state.js";
 import { about } from "./variables.js";
 
 const PATH = "/api/providers";
@@ -37,21 +38,21 @@ async function all(query) {
     h("a", { class: "button main", href: to("providers", "new") }, icon("plus"), t("providers.new")),
   ];
   const providers = list({
-    route: "providers", query, title: t("providers.title"), seek: t("providers.seek"), nouns: ["providers"],
+    route: "providers", query, title: t("nav.providers"), seek: t("providers.seek"), nouns: ["providers"],
     load: whole(PATH, fits),
     filters: [
       { name: "origin", title: t("providers.origin"), choices: ["built_in", "operator"].map((value) => ({ value, label: t(`providers.${value}`) })) },
       { name: "category", as: "select", title: t("providers.category"), choices: categories.map((value) => ({ value, label: value })) },
     ],
     columns: [
-      { title: t("providers.name"), head: true, cell: (item) => [h("a", { href: to("providers", item.slug) }, name(item.name)), h("small", {}, item.slug)] },
+      { title: t("profiles.name"), head: true, cell: (item) => [h("a", { href: to("providers", item.slug) }, name(item.name)), h("small", {}, item.slug)] },
       { title: t("providers.category"), cell: (item) => plain(item.categories?.join(", ")) || "–" },
       { title: t("providers.abilities"), cell: abilities },
       { title: t("providers.origin"), cell: (item) => badge(t(`providers.${item.origin}`), item.origin === "operator" ? "good" : "") },
     ],
     empty: () => empty(t("providers.none"), t("providers.none_text"), add()),
   });
-  return Object.assign(h("main", {}, head(t("providers.title"), t("providers.lead"), add()), providers), {
+  return Object.assign(h("main", {}, head(t("nav.providers"), t("providers.lead"), add()), providers), {
     update: ({ rest, query }) => (rest.length === 0 ? providers.update(query) : false),
   });
 }
@@ -76,9 +77,9 @@ function draw(provider, path) {
   return [
     head(name(provider.name), [provider.slug, " · ", t(`providers.${origin}`)], mayWrite() && [
       h("a", { class: "button main", href: to("profiles", "new", { provider: provider.slug }) }, icon("plus"), t("providers.register")),
-      h("a", { class: "button", href: to("providers", provider.slug, "edit") }, t(own ? "providers.edit" : "providers.override")),
-      own && h("button", { class: "danger", "data-delete": true, onclick: () => remove(provider, path) }, t("providers.delete")),
-    ], { href: to("providers"), label: t("providers.title") }),
+      h("a", { class: "button", href: to("providers", provider.slug, "edit") }, t(own ? "profiles.edit" : "providers.override")),
+      own && h("button", { class: "danger", "data-delete": true, onclick: () => remove(provider, path) }, t("profiles.delete")),
+    ], { href: to("providers"), label: t("nav.providers") }),
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
         card(t("providers.endpoints"), facts([
@@ -94,12 +95,14 @@ function draw(provider, path) {
         Object.keys(provider.variables ?? {}).length > 0 && card(t("profiles.variables"), facts(Object.entries(provider.variables).map(([key, variable]) => [about(provider, key).title, [h("code", {}, `{${key}}`), " ", about(provider, key).help, variable.default !== undefined && h("small", {}, t("providers.default"), " ", h("code", {}, variable.default))]]))),
       ),
       h("div", { class: "stack" },
-        card(t("providers.about"), facts([
+        card(t("audit.detail"), facts([
           [t("profiles.docs_title"), provider.docs && outside(provider.docs, t("profiles.docs"))],
           [t("providers.category"), plain(provider.categories?.join(", "))],
           [t("providers.client_auth"), h("code", {}, provider.client_auth)],
-          [t("connections.scopes"), provider.default_scopes?.length > 0 && h("span", { class: "badges" }, provider.default_scopes.map((scope) => h("code", { class: "badge" }, plain(scope))))],
-          [t("providers.refresh_token"), t(provider.rotates ? "providers.rotates_text" : "providers.stays_text")],
+          [t("connections.scopes"), codes(provider.default_scopes)],
+          [t("providers.unechoed"), codes(provider.unechoed_scopes)],
+          [t("connections.token_refresh_token"), rotates(provider.rotates)],
+          [t("refresh_scope.title"), t(`refresh_scope.${provider.refresh_scope ?? "none"}`)],
         ])),
         card(null, h("details", {}, h("summary", {}, t("providers.definition")), h("pre", { tabindex: "0" }, plain(JSON.stringify(definition, null, 2))))),
       )),
@@ -108,7 +111,7 @@ function draw(provider, path) {
 
 async function remove(provider, path) {
   const done = await confirm({
-    title: [t("providers.delete_title"), " ", name(provider.name)], text: t("providers.delete_text"), label: t("providers.delete"),
+    title: [t("providers.delete_title"), " ", name(provider.name)], text: t("providers.delete_text"), label: t("profiles.delete"),
     act: () => call("DELETE", path),
   });
   if (done) { say(t("providers.deleted")); go(to("providers")); }
@@ -122,7 +125,7 @@ function make(query) {
     label: t("providers.add"), more: h("a", { class: "button", href: to("providers") }, t("dialog.cancel")),
     fields: [
       { name: "way", kind: "choice", label: t("providers.way"), value: ["issuer", "hand", "json"].includes(query.way) ? query.way : "issuer", choices: ["issuer", "hand", "json"].map((value) => ({ value, label: t(`providers.way_${value}`), hint: t(`providers.way_${value}_hint`) })) },
-      { name: "name", label: t("providers.name"), when: is("issuer", "hand") },
+      { name: "name", label: t("profiles.name"), when: is("issuer", "hand") },
       { name: "slug", label: t("providers.slug"), mono: true, hint: t("providers.slug_hint"), when: is("issuer", "hand") },
       { name: "issuer", kind: "url", label: t("providers.issuer"), mono: true, hint: t("providers.issuer_hint"), when: is("issuer"), placeholder: "https://login.example.com" },
       { name: "authorize_url", kind: "url", label: t("providers.authorize_url"), mono: true, when: hand, placeholder: "https://example.com/oauth/authorize" },
@@ -131,7 +134,9 @@ function make(query) {
       { name: "device_url", kind: "url", required: false, label: t("providers.device_url"), mono: true, when: hand },
       { name: "client_auth", kind: "select", label: t("providers.client_auth"), value: "client_secret_basic", choices: ["client_secret_basic", "client_secret_post", "none"].map((value) => ({ value })), when: hand },
       { name: "scopes", path: "default_scopes", required: false, label: t("connections.scopes"), mono: true, hint: t("providers.scopes_hint"), when: is("issuer", "hand") },
-      { name: "rotates", kind: "checkbox", label: t("providers.rotates_text"), when: hand },
+      { name: "unechoed", path: "unechoed_scopes", required: false, label: t("providers.unechoed"), mono: true, hint: t("providers.unechoed_hint"), when: hand },
+      { name: "rotates", kind: "select", required: false, label: t("connections.token_refresh_token"), hint: t("profiles.assumed_text"), choices: [["", undefined], ["true", true], ["false", false]].map(([value, it]) => ({ value, label: rotates(it) })), when: hand },
+      { name: "refresh_scope", kind: "select", required: false, label: t("refresh_scope.title"), choices: ["none", "granted", "requested"].map((value) => ({ value, label: t(`refresh_scope.${value}`) })), when: hand },
       { name: "api", path: "api", kind: "url", required: false, label: t("providers.api"), mono: true, hint: t("providers.api_hint"), when: hand },
       { name: "docs", kind: "url", required: false, label: t("profiles.docs"), mono: true, when: hand },
       { name: "json", kind: "area", rows: 16, mono: true, label: t("providers.definition"), when: is("json"), path: "*" },
@@ -143,16 +148,19 @@ function make(query) {
       go(to("providers", saved.slug));
     },
   });
-  return h("main", {}, head(t("providers.new"), t("providers.new_lead"), [], { href: to("providers"), label: t("providers.title") }), h("div", { class: "card" }, element));
+  return h("main", {}, head(t("providers.new"), t("providers.new_lead"), [], { href: to("providers"), label: t("nav.providers") }), h("div", { class: "card" }, element));
 }
 
 /** What was filled in, as the API has it. */
-function definition({ name, slug, scopes, ...rest }) {
+function definition({ name, slug, ...rest }) {
   const made = { slug, name };
   for (const field of ["issuer", "authorize_url", "token_url", "revoke_url", "device_url", "client_auth", "docs"]) if (rest[field]) made[field] = rest[field].trim();
-  const asked = (scopes ?? "").split(/[\s,]+/).filter(Boolean);
-  if (asked.length > 0) made.default_scopes = asked;
-  if (rest.rotates) made.rotates = true;
+  for (const [field, text] of [["default_scopes", rest.scopes], ["unechoed_scopes", rest.unechoed]]) {
+    const scopes = (text ?? "").split(/[\s,]+/).filter(Boolean);
+    if (scopes.length > 0) made[field] = scopes;
+  }
+  if (rest.rotates) made.rotates = rest.rotates === "true";
+  if (rest.refresh_scope && rest.refresh_scope !== "none") made.refresh_scope = rest.refresh_scope;
   if (rest.api) made.api = { base_url: rest.api.trim() };
   return made;
 }
@@ -172,6 +180,6 @@ async function edit(slug) {
       go(to("providers", saved.slug));
     },
   });
-  return h("main", {}, head([t(own ? "providers.edit" : "providers.override"), " ", name(definition.name)], own ? null : t("providers.override_text"), [], { href: to("providers", slug), label: name(definition.name) }), h("div", { class: "card" }, element));
+  return h("main", {}, head([t(own ? "profiles.edit" : "providers.override"), " ", name(definition.name)], own ? null : t("providers.override_text"), [], { href: to("providers", slug), label: name(definition.name) }), h("div", { class: "card" }, element));
 }
 

@@ -13,7 +13,7 @@ function label(scope) {
 
 /** The field for scopes. `admin`: whether everything may be given at once. */
 export function scopeField(value, { required = true } = {}) {
-  return { name: "scopes", kind: "checks", label: t("tokens.scopes"), value, required, choices: SCOPES.map((scope) => ({ value: scope, label: h("code", {}, scope), hint: label(scope) })) };
+  return { name: "scopes", kind: "checks", label: t("connections.scopes"), value, required, choices: SCOPES.map((scope) => ({ value: scope, label: h("code", {}, scope), hint: label(scope) })) };
 }
 
 /** Scopes, each with its meaning when pointed at. */

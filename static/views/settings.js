@@ -6,7 +6,7 @@ import { h, name, plain, swap } from "../lib/dom.js";
 import { sentence } from "../lib/form.js";
 import { number, size, t, word } from "../lib/i18n.js";
 import { table } from "../lib/list.js";
-import { action, ago, badge, block, card, copyable, facts, head, icon, say } from "../lib/parts.js";
+import { action, ago, badge, block, card, copyable, facts, faint, head, icon, say } from "../lib/parts.js";
 import { help, quoted, told } from "../lib/told.js";
 
 const BACKUPS = "/api/backups";
@@ -19,22 +19,22 @@ export async function view() {
     h("div", { class: "columns-2" },
       h("div", { class: "stack" },
         card(t("settings.backups"), block({ lines: 4, load: () => call("GET", BACKUPS), draw: backups })),
-        card(t("settings.doctor"), h("p", { class: "faint" }, t("settings.doctor_text")),
+        card(t("settings.doctor"), faint(t("settings.doctor_text")),
           h("div", { class: "actions" }, action([icon("check"), t("settings.doctor_run")], () => examine(checked), { "data-doctor": true })), checked)),
       h("div", { class: "stack" },
-        card(t("providers.about"), facts([
+        card(t("audit.detail"), facts([
           [t("settings.version"), about.version],
           ["SQLite", about.sqlite],
           [t("settings.started"), ago(about.started_at)],
           [t("settings.data"), h("code", {}, about.data)],
           [t("settings.public_url"), copyable(about.public_url, t("settings.public_url"))],
         ])),
-        card(t("profiles.redirect_uri"), h("p", { class: "faint" }, t("profiles.redirect_uri_text")), facts([
+        card(t("profiles.redirect_uri"), faint(t("profiles.redirect_uri_text")), facts([
           [t("profiles.callback_oauth"), copyable(about.redirect_uris.oauth, t("profiles.callback_oauth"))],
           [t("profiles.callback_flow"), copyable(about.redirect_uris.flow, t("profiles.callback_flow"))],
         ])),
-        card(t("settings.keys"), h("p", { class: "faint" }, t("settings.keys_text")), keys()))),
-    h("section", { class: "below-it", "aria-label": t("settings.settings") }, h("h2", {}, t("settings.settings")), h("p", { class: "faint" }, t("settings.settings_text")), all(about.settings)));
+        card(t("settings.keys"), faint(t("settings.keys_text")), keys()))),
+    h("section", { class: "below-it", "aria-label": t("settings.settings") }, h("h2", {}, t("settings.settings")), faint(t("settings.settings_text")), all(about.settings)));
 }
 
 /** What is in force of each setting, those that somebody has set first. */
@@ -72,7 +72,7 @@ function backup(one, again) {
   const verified = h("div", { "aria-live": "polite" });
   const faults = (all) => h("ul", { class: "short" }, all.map((fault) => h("li", {}, told(fault))));
   return h("li", {},
-    h("div", { class: "between" }, h("strong", {}, name(one.name)), one.faults ? badge(t("settings.unfit"), "bad") : ago(one.created_at)),
+    h("div", { class: "between" }, h("strong", {}, name(one.name)), one.faults ? badge(t("profiles.secret_unusable"), "bad") : ago(one.created_at)),
     one.faults ? faults(one.faults) : h("small", {}, [size(one.size), word(`occasion.${one.occasion}`, one.occasion), `${t("nav.connections")}: ${number(one.counts?.connections ?? 0)}`].join(" · "), " · ", t("settings.verified"), " ", ago(one.verified_at)),
     verified,
     h("div", { class: "actions" },
@@ -123,7 +123,7 @@ function keys() {
         rotation?.sealing && h("p", { class: "note", "data-sealing": true }, t("settings.sealing", { n: rotation.sealed, left: rotation.left })),
         opened,
         h("div", { class: "actions" },
-          action(t("settings.keys_verify"), async () => {
+          action(t("settings.verify"), async () => {
             const { values, unopenable } = await call("POST", `${KEYS}/verify`);
             swap(opened, h("p", { class: unopenable.length === 0 ? "note" : "alert", "data-keys-verified": true },
               t(unopenable.length === 0 ? "settings.keys_good" : "settings.keys_bad", { n: values, bad: unopenable.length }), unopenable.length > 0 && h("code", {}, ` ${unopenable.slice(0, 20).map((one) => `${one.table} ${one.row}`).join(", ")}`)));

@@ -17,9 +17,9 @@ function living(link, entered, dead) {
     h("div", { class: "card" }, form({
       guard: false,
       fields: [
-        { name: "name", label: t("setup.name"), autocomplete: "username" },
+        { name: "name", label: t("profiles.name"), autocomplete: "username" },
         { name: "email", kind: "email", label: t("setup.email"), autocomplete: "email" },
-        { name: "password", kind: "password", label: t("setup.password"), autocomplete: "new-password", hint: t("setup.password_hint") },
+        { name: "password", kind: "password", label: t("login.password"), autocomplete: "new-password", hint: t("setup.password_hint") },
       ],
       label: t("setup.submit"),
       submit: async (values) => {

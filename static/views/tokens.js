@@ -33,7 +33,7 @@ function all(query) {
     },
     columns: [
       { title: t("profiles.name"), head: true, cell: (item) => [name(item.name), item.user && h("small", {}, name(item.user))] },
-      { title: t("tokens.scopes"), cell: (item) => scopeBadges(item.scopes) },
+      { title: t("connections.scopes"), cell: (item) => scopeBadges(item.scopes) },
       { title: t("tokens.limits"), cell: (item) => [reachText(item), item.addresses.length > 0 && h("small", {}, item.addresses.map((one) => [h("code", {}, one), " "]))] },
       { title: t("profiles.secret_expires"), kind: "time", cell: expiry },
       { title: t("profiles.secret_used"), kind: "time", cell: (item) => ago(item.last_used_at) ?? t("profiles.secret_never_used") },

@@ -11,7 +11,7 @@ import { go, to } from "../lib/router.js";
 import { reason } from "../lib/state.js";
 
 const PATH = "/api/webhooks";
-const EVENTS = ["connected", "needs_reauthorization", "app_secret_rejected", "healed", "disconnected"];
+const EVENTS = ["connected", "needs_reauthorization", "app_secret_rejected", "healed", "disconnected", "warning"];
 const STATUSES = ["dead", "waiting", "delivered"];
 const TONES = { dead: "bad", waiting: "warn", delivered: "good" };
 const PAGE = 20;
@@ -44,7 +44,7 @@ const event = (kind) => word(`history.${kind === "needs_reauthorization" ? "lost
 const state = ({ enabled }) => badge(t(enabled ? "applications.enabled" : "applications.disabled"), enabled ? "good" : "");
 
 function events({ events }) {
-  return events.length === 0 || events.length === EVENTS.length ? t("webhooks.all_events") : h("span", { class: "badges" }, events.map((kind) => badge(event(kind))));
+  return events.length === 0 || events.length === EVENTS.length ? t("list.all") : h("span", { class: "badges" }, events.map((kind) => badge(event(kind))));
 }
 
 function edit(known) {

@@ -26,7 +26,7 @@ use crate::{
     domain::{
         Error, Outage, Result, Timestamp, Why,
         audit::Deed,
-        grant::{Blame, GrantType, NoToken},
+        grant::{Blame, GrantType, NoToken, whole_seconds},
         user::Scope,
         warning::Warning,
     },
@@ -296,7 +296,7 @@ fn refused(refusal: Refusal) -> Error {
     let why = match DevicePoll::of(Answer::Refused(refusal)) {
         _ if is_app => NoToken::AppSecretRejected,
         DevicePoll::Over(_) => return Error::invalid(field, Why::ProviderSays(said)),
-        _ => NoToken::ProviderUnavailable { retry_after: retry_after.unwrap_or(Duration::from_secs(5)), refused },
+        _ => NoToken::ProviderUnavailable { retry_after_s: retry_after.map_or(5, whole_seconds), refused },
     };
     Error::NoToken { why, connect_url: None }
 }

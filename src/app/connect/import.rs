@@ -19,7 +19,7 @@ use crate::{
     domain::{
         Error, Noun, Outage, Result, Secret, Timestamp, Why,
         connection::Connection,
-        grant::{Blame, GrantType, NoToken, Tokens},
+        grant::{Blame, GrantType, NoToken, Tokens, whole_seconds},
         user::Scope,
     },
     oauth::wire::{Ask, EndpointHealth},
@@ -177,7 +177,7 @@ impl App {
                     Blame::App => NoToken::AppSecretRejected,
                     Blame::Grant => NoToken::NeedsReauthorization,
                     Blame::Provider | Blame::Network => NoToken::ProviderUnavailable {
-                        retry_after: refusal.retry_after.unwrap_or(Duration::from_secs(5)),
+                        retry_after_s: refusal.retry_after.map_or(5, whole_seconds),
                         refused: refusal.endpoint_health() == EndpointHealth::Works,
                     },
                 };

@@ -416,8 +416,8 @@ mod tests {
             NoToken::NotConnected,
             NoToken::NeedsReauthorization,
             NoToken::AppSecretRejected,
-            NoToken::ProviderUnavailable { retry_after: soon, refused: true },
-            NoToken::TooShortLived { lifetime_s: 5, retry_after: soon },
+            NoToken::ProviderUnavailable { retry_after_s: 7, refused: true },
+            NoToken::TooShortLived { lifetime_s: 5, retry_after_s: 7 },
         ] {
             let connect_url = Some("https://grantry.example/connect/1".to_owned());
             all.push(Error::NoToken { why, connect_url }.into());

@@ -25,7 +25,6 @@ pub use resolved::{Replay, Resolved};
 pub use revoke::{Revoke, RevokeAuth, RevokeMethod, TokenHint};
 
 /// One provider.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and the names are of the wire")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -390,6 +389,7 @@ mod refresh_scope {
 
     use crate::domain::profile::RefreshScope;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub(super) fn serialize<S: Serializer>(scope: &RefreshScope, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(scope.as_str())
     }

@@ -310,10 +310,9 @@ fn refusal(status: u16, code: Option<String>, own: Option<Meaning>, readable: bo
         200..500 => match standard {
             Some(Usual::Client) => because(Blame::App, Reason::HttpError),
             Some(Usual::Grant) => because(Blame::Grant, Reason::HttpError),
-            Some(Usual::Request) => because(Blame::Provider, Reason::HttpError),
             Some(Usual::Either) => because(Blame::Provider, Reason::HttpError).ambiguous(),
             None if matches!(status, 400 | 401 | 403) => because(Blame::Provider, Reason::HttpError).ambiguous(),
-            None => because(Blame::Provider, Reason::HttpError),
+            Some(Usual::Request) | None => because(Blame::Provider, Reason::HttpError),
         },
         // A server that says "not now" has not begun; any other error may have come after the work was done. Words that no
         // standard has say less than the status.

@@ -30,8 +30,9 @@ async fn connections_are_found_by_what_is_wrong_and_mended_or_ended(browser: Bro
     browser.see("grant ended or revoked").await;
     browser.click("tbody th a").await;
     browser.until("document.querySelector('[data-state=lost]')").await;
-    browser.see("Somebody has to authorise the account again").await;
-    browser.see("invalid_grant").await;
+    browser.see("owner has to authorize access again").await;
+    browser.shows(".verdict", "the provider rejected the grant").await;
+    browser.reads("[data-provider-error]", "invalid_grant").await;
     browser.picture("connection-lost").await;
     assert_fits(&browser).await;
     browser.back().await;

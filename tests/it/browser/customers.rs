@@ -34,7 +34,7 @@ async fn a_customer_is_made_found_changed_given_a_profile_and_deleted(browser: B
     admin.put("/api/managed_users/1", &json!({"name": "Globex"})).await.expect(200);
     browser.fill("dialog [name=name]", "Mine").await;
     browser.click("dialog button.main").await;
-    browser.see("somebody else changed this customer").await;
+    browser.see("another user changed this customer").await;
     browser.click("dialog .actions button[type=button]").await;
     browser.reads("h1", "Globex").await;
 

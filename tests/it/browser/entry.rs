@@ -55,7 +55,7 @@ async fn an_administrator_comes_in_by_the_link_goes_out_and_comes_in_by_password
         .await;
 
     browser.click("[data-logout]").await;
-    browser.see("Nobody can log in yet").await;
+    browser.see("No user yet, or the password is lost?").await;
     assert!(!browser.text().await.contains("Acme HubSpot"));
     browser.picture("login").await;
     // The cookie is gone, and the page asks for nothing that needs one.

@@ -41,6 +41,7 @@ mod providers;
 mod sessions;
 mod settings;
 mod tokens;
+mod warnings;
 mod webhooks;
 mod words;
 

@@ -1,5 +1,7 @@
 //! Providers: the catalogue, and one's own.
 
+use serde_json::json;
+
 use super::{assert_both_languages, assert_calm, assert_fits, logged_in, open};
 use crate::support::{Server, browser::Browser, practice::Practice};
 
@@ -63,10 +65,21 @@ async fn a_provider_is_found_overridden_added_by_hand_and_by_its_issuer_and_dele
     browser.fill("[name=slug]", "by_hand").await;
     browser.fill("[name=authorize_url]", "https://hand.example/authorize").await;
     browser.fill("[name=token_url]", "https://hand.example/token").await;
+    browser.fill("[name=scopes]", "read offline").await;
+    browser.fill("[name=unechoed]", "offline").await;
+    browser.choose("[name=rotates]", "false").await;
+    browser.choose("[name=refresh_scope]", "granted").await;
     browser.picture("provider-by-hand").await;
     assert_fits(&browser).await;
     browser.click("main form button.main").await;
     browser.until("location.hash === '#/providers/by_hand'").await;
+    browser.see("Stays the same").await;
+    browser.see("The granted scopes").await;
+    let made = server.admin().get("/api/providers/by_hand").await.expect(200)["result"].clone();
+    assert_eq!(
+        (&made["rotates"], &made["refresh_scope"], &made["unechoed_scopes"]),
+        (&json!(false), &json!("granted"), &json!(["offline"]))
+    );
     open(&browser, &server, "providers?origin=operator").await;
     browser.until("document.querySelectorAll('tbody tr').length === 2").await;
     assert_both_languages(

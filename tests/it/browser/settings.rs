@@ -38,7 +38,7 @@ async fn a_backup_is_taken_verified_and_deleted_keys_are_changed_and_settings_te
 
     // A new key; the old one seals nothing any more, but the backup needs it, and that is said.
     browser.click("[data-rotate]").await;
-    browser.see("A new key is made").await;
+    browser.see("A new key encrypts everything").await;
     browser.click("[data-confirm]").await;
     browser.until("document.querySelector('[data-forget]')").await;
     browser.click("[data-forget]").await;

@@ -32,7 +32,7 @@ pub(super) async fn resume(app: &App, id: i64) -> Result<Resumed> {
     if !app.refresher.cut_off().contains(&id) {
         return Ok(Resumed::Settled);
     }
-    let resumed = take_up(app, id).await?;
+    let resumed = Box::pin(take_up(app, id)).await?;
     if !matches!(resumed, Resumed::NotYet) {
         app.refresher.cut_off().remove(&id);
     }

@@ -117,18 +117,14 @@ async fn renewed(app: &App, plan: Plan, memory: &Memory, raw: &RawAnswer, set: T
     let fresh = (kept.tokens.refresh.clone(), kept.tokens.access.clone());
     let (secret, doubt, before) = (plan.secret, memory.doubt, plan.grant.warnings.clone());
     let renewed = persist(app, move |tx| {
-        let renewed = match store::grants::renew(tx, id, version, &kept)? {
-            true => true,
-            // The account was reconnected meanwhile, and kept the refresh token that this answer replaces.
-            false => match store::grants::find_with_tokens(tx, id)? {
-                Some((now, tokens)) if is_same(tokens.refresh.as_ref(), sent.as_ref()) => {
-                    store::grants::renew(tx, id, now.version, &kept)?
-                }
-                _ => false,
-            },
-        };
-        if !renewed {
-            return Ok(None);
+        if !store::grants::renew(tx, id, version, &kept)? {
+            // The account may have been reconnected, and have kept the refresh token that this answer replaces.
+            let now = store::grants::find_with_tokens(tx, id)?;
+            let now = now.filter(|(_, tokens)| is_same(tokens.refresh.as_ref(), sent.as_ref()));
+            let Some((now, _)) = now else { return Ok(None) };
+            if !store::grants::renew(tx, id, now.version, &kept)? {
+                return Ok(None);
+            }
         }
         if let Some(since) = doubt {
             let due = kept.expires_at.map(|end| end.plus_ms(-LAST_MOMENT_MS)).or(kept.due_at);
