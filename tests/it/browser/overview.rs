@@ -23,8 +23,10 @@ async fn what_needs_attention_comes_first_with_what_to_do_about_it(browser: Brow
     practice.fault("refresh", "error:invalid_grant").await;
     admin.post(&format!("/api/connections/{}/refresh", connected[0].0), &json!({})).await;
     browser.see("1 connection has to be authorised again").await;
+    // With and without a grant: one answer alone is about one connection.
     practice.faults("token", "invalid_client").await;
     admin.post(&format!("/api/connections/{}/refresh", connected[1].0), &json!({})).await;
+    practice.mend().await;
     browser.shows(".attention", "The provider turns down the app").await;
     browser.shows(".attention", "Practice").await;
     browser.picture("overview-attention").await;

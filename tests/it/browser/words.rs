@@ -88,6 +88,7 @@ async fn populate(admin: &Caller, practice: &Practice, receiver: &Receiver) -> i
     let bad = practice.profile(admin, "Wrong", "PLANTED no good").await;
     practice.faults("token", "invalid_client").await;
     admin.post(&refresh(4), &json!({})).await;
+    practice.mend().await;
     let customer = json!({"name": "Globex", "notification_email": "it@globex.example", "external_id": "g-1"});
     let made = admin.post("/api/managed_users", &customer).await.expect(200);
     let id = made["result"]["id"].as_i64().or(made["id"].as_i64()).unwrap();

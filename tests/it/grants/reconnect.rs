@@ -104,7 +104,8 @@ async fn a_grant_that_is_gone_gives_no_refresh_token_to_the_next_one() {
 
 #[tokio::test]
 async fn user_info_that_fails_is_no_other_account_and_revokes_nothing() {
-    let failures: [(&str, fn(&Request) -> String); 6] = [
+    type Failure = (&'static str, fn(&Request) -> String);
+    let failures: [Failure; 6] = [
         ("401", |_| answer(401, "", "")),
         ("403", |_| json(403, r#"{"error":"insufficient_scope"}"#)),
         ("500", |_| answer(500, "", "")),

@@ -108,7 +108,7 @@ async fn a_provider_that_keeps_refresh_tokens_recovers_by_itself_in_both_states_
             });
             grantry.refresh(id).await;
             grantry.advance(Duration::from_secs(560)).await;
-            grantry.advance(Duration::from_secs(120)).await;
+            grantry.advance(Duration::from_mins(2)).await;
             assert_eq!(grantry.token(id, 0).await.unwrap().access_token.expose(), "PLANTED-fresh", "{loss} {known}");
             assert!(grantry.grant(id).uncertain_at.is_none(), "{loss} {known}");
         }
