@@ -170,7 +170,7 @@ impl Word {
     }
 
     /// The kinds of request on which it has an effect: `every`, or a list in which `/token` stands for all of
-    /// [`TOKENS`].
+    /// `TOKENS`.
     pub fn endpoints(&self) -> String {
         if self.on.len() == EVERY.len() {
             return "every".to_owned();

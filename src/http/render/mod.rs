@@ -200,7 +200,7 @@ fn input_error_code(why: &Why) -> (InputErrorCode, Value) {
     }
 }
 
-/// The JSON Pointer (RFC 6901) of a member of the body. At most [`MAX_QUOTED`] characters of its name are repeated.
+/// The JSON Pointer (RFC 6901) of a member of the body. At most `MAX_QUOTED` characters of its name are repeated.
 pub fn pointer(member: &str) -> String {
     format!("/{}", escaped(&shortened(member)))
 }
