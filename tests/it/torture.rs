@@ -91,8 +91,8 @@ async fn is_kept(admin: &Caller, practice: &Practice, id: i64, grant: u64) -> bo
 }
 
 /// A server that ends itself at a step of the first refresh, and is started again without.
-async fn cut_off_at(step: &str, mode: Rotation) -> bool {
-    let practice = Practice::rotating(mode);
+async fn cut_off_at(step: &str, mode: Rotation, declares_rotation: bool) -> bool {
+    let practice = Practice::with(Options { rotation: mode, declares_rotation, ..Options::default() });
     let mut server = Server::start().await;
     let admin = server.admin();
     let profile = practice.introduce(&admin).await;
@@ -113,36 +113,41 @@ async fn cut_off_at(step: &str, mode: Rotation) -> bool {
 
 #[tokio::test]
 async fn a_power_cut_at_any_step_of_a_refresh_loses_only_what_nobody_could_keep() {
-    let mut lost = Vec::new();
-    for mode in MODES {
-        for step in STEPS {
-            if !cut_off_at(step, mode).await {
-                lost.push(format!("{mode} {step}"));
+    for declares_rotation in [true, false] {
+        let mut lost = Vec::new();
+        for mode in MODES {
+            for step in STEPS {
+                if !cut_off_at(step, mode, declares_rotation).await {
+                    lost.push(format!("{mode} {step}"));
+                }
             }
         }
+        // The provider has used up the token, and its answer was in the memory of a process that is no more.
+        assert_eq!(lost, unavoidable(&STEPS), "rotation declared: {declares_rotation}");
     }
-    // The provider has used up the token, and its answer was in the memory of a process that is no more.
-    assert_eq!(lost, unavoidable(&STEPS));
 }
 
 #[tokio::test]
 async fn an_answer_that_gets_lost_on_its_way_loses_only_what_nobody_could_keep() {
-    let mut lost = Vec::new();
-    for mode in MODES {
-        for fault in FAULTS {
-            let (server, practice) = (Server::start().await, Practice::rotating(mode));
-            let admin = server.admin();
-            let profile = practice.introduce(&admin).await;
-            let [(id, grant)] = practice.connect(&admin, profile, 1, false).await[..] else { panic!("one") };
-            practice.fault("refresh", fault).await;
-            refresh(&admin, id).await;
-            admin.get(&token_path(id)).await.expect(200);
-            if !is_kept(&admin, &practice, id, grant).await {
-                lost.push(format!("{mode} {fault}"));
+    for declares_rotation in [true, false] {
+        let mut lost = Vec::new();
+        for mode in MODES {
+            for fault in FAULTS {
+                let practice = Practice::with(Options { rotation: mode, declares_rotation, ..Options::default() });
+                let server = Server::start().await;
+                let admin = server.admin();
+                let profile = practice.introduce(&admin).await;
+                let [(id, grant)] = practice.connect(&admin, profile, 1, false).await[..] else { panic!("one") };
+                practice.fault("refresh", fault).await;
+                refresh(&admin, id).await;
+                admin.get(&token_path(id)).await.expect(200);
+                if !is_kept(&admin, &practice, id, grant).await {
+                    lost.push(format!("{mode} {fault}"));
+                }
             }
         }
+        assert_eq!(lost, unavoidable(&FAULTS), "rotation declared: {declares_rotation}");
     }
-    assert_eq!(lost, unavoidable(&FAULTS));
 }
 
 #[tokio::test]
