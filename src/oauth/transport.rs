@@ -262,7 +262,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
     }
 
-    /// An answer that arrives so long after it was asked for.
+    /// An answer that arrives this long after its request.
     async fn answer_after(delay: Duration) -> &'static str {
         tokio::time::sleep(delay).await;
         "answer"

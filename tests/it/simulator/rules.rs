@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Practice, json_of, refused, text};
 use crate::support::{self, Server};
 
-/// The refresh tokens of so many grants, the first of which has the number 1.
+/// The refresh tokens of `count` grants; the first grant has the number 1.
 async fn grants(practice: &Practice, count: u64, client: &str) -> Vec<Value> {
     let made = practice.control("grants", json!({"count": count, "client_id": client})).await;
     made["grants"].as_array().unwrap().clone()
