@@ -155,25 +155,42 @@ async fn clients_that_show_themselves_in_the_body_or_not_at_all_connect_and_refr
 }
 
 #[tokio::test]
-async fn tokens_that_live_for_seconds_are_always_good_for_as_long_as_was_asked() {
+async fn tokens_that_live_for_seconds_are_good_for_as_long_as_was_asked_or_refused() {
     let server = Server::start().await;
     let Some(oidc) = Oidc::start(SUITE, &server, 6) else { return };
     let admin = server.admin();
     let profile = introduce(&admin, &oidc, "basic", json!({})).await;
     let id = connect(&server, &oidc, &admin, profile, "alice").await;
     let path = format!("/api/connections/{id}/token?min_ttl=4");
-    let tokens: RefCell<Vec<String>> = RefCell::default();
-    until("three tokens one after the other", SOON, async || {
-        let answer = admin.get(&path).await.expect(200);
-        assert!(answer["expires_in"].as_i64().unwrap() >= 4, "{answer}");
-        let token = answer["access_token"].as_str().unwrap().to_owned();
-        if tokens.borrow().last() != Some(&token) {
-            assert_eq!(oidc.introspect("basic", &token).await["active"], true);
-            tokens.borrow_mut().push(token);
+    let given = RefCell::new((0, 0));
+    // Callers cause one refresh a minute and no more: between two of them the answer says when to come again.
+    until("a token that is good for four seconds, then none", SOON, async || {
+        let answer = admin.get(&path).await;
+        let body = answer.json();
+        if answer.status == 200 {
+            assert!(body["expires_in"].as_i64().unwrap() >= 4, "{body}");
+            assert_eq!(oidc.introspect("basic", body["access_token"].as_str().unwrap()).await["active"], true);
+            given.borrow_mut().0 += 1;
+        } else {
+            assert_eq!((answer.status, &body["error"]), (409, &json!("token_too_short_lived")), "{body}");
+            given.borrow_mut().1 += 1;
         }
-        tokens.borrow().len() == 3
+        let (good, refused) = *given.borrow();
+        good > 0 && refused > 2
     })
     .await;
+    let refreshes = || async {
+        let events = oidc.events().await;
+        events
+            .iter()
+            .filter(|event| event["event"] == "grant.success" && event["grant_type"] == "refresh_token")
+            .count()
+    };
+    assert!(refreshes().await <= 1, "{:?}", oidc.events().await);
+    // An administrator's refresh is always sent.
+    refresh(&admin, id).await;
+    let answer = admin.get(&path).await.expect(200);
+    assert_eq!(oidc.introspect("basic", answer["access_token"].as_str().unwrap()).await["active"], true);
     assert_spotless(&oidc).await;
 }
 

@@ -158,7 +158,6 @@ async fn tokens_that_are_none_are_the_providers_fault_and_take_nothing_away() {
     let server = Server::start().await;
     let admin = server.admin();
     let answers: Vec<(&str, String)> = vec![
-        ("number", json!({"access_token": 5}).to_string()),
         ("object", json!({"access_token": {"value": "PLANTED_x"}}).to_string()),
         ("array", json!({"access_token": ["PLANTED_x"]}).to_string()),
         ("empty", json!({"access_token": ""}).to_string()),
@@ -166,7 +165,8 @@ async fn tokens_that_are_none_are_the_providers_fault_and_take_nothing_away() {
         ("line", json!({"access_token": "PLANTED_x\r\nX-Evil: 1"}).to_string()),
         ("nul", json!({"access_token": "PLANTED\u{0}"}).to_string()),
         ("huge", json!({"access_token": "x".repeat(70_000)}).to_string()),
-        ("refresh-number", json!({"access_token": "PLANTED_a2", "refresh_token": 7}).to_string()),
+        ("fraction", json!({"access_token": 5.5}).to_string()),
+        ("refresh-boolean", json!({"access_token": "PLANTED_a2", "refresh_token": true}).to_string()),
         ("refresh-line", json!({"access_token": "PLANTED_a2", "refresh_token": "a\nb"}).to_string()),
         ("list", "[]".to_owned()),
         ("text", "\"PLANTED_x\"".to_owned()),
