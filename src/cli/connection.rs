@@ -173,14 +173,12 @@ async fn by_device(context: &Context, client: &Client, body: &Value) -> Result<(
 fn why_ended(device: &Value) -> String {
     let result = device["result"].as_str().unwrap_or("unknown");
     match result {
-        "access_denied" => "it was declined".to_owned(),
-        "expired_token" => "nobody has agreed in time: the code has ended".to_owned(),
-        "other_account" => "this connection had another account before; nothing was changed".to_owned(),
+        "access_denied" => "the user denied the request".to_owned(),
+        "expired_token" => "the code expired before the user approved it".to_owned(),
+        "other_account" => "this connection belongs to another account; nothing was changed".to_owned(),
         "disconnected" => "the connection was disconnected in the meantime".to_owned(),
-        _ if device["blame"] == "app" => {
-            format!("the provider turns down the app's client id or secret ({result})")
-        }
-        _ => format!("the provider says {result}"),
+        _ if device["blame"] == "app" => format!("the provider rejected the client ID or the client secret ({result})"),
+        _ => format!("the request for tokens failed ({result})"),
     }
 }
 

@@ -72,7 +72,7 @@ pub fn sentence(finding: &Finding) -> String {
             format!("the provider's variables have the values of connection {connection}")
         }
         Finding::Answers { place: at, url } => format!("the {} {url} answers", place(*at)),
-        Finding::NoAnswer { place: at, url, why } => format!("the {} {url} cannot be reached: {why}", place(*at)),
+        Finding::NoAnswer { place: at, url, why } => format!("no usable answer from the {} {url}: {why}", place(*at)),
         Finding::Certificate { place: at, url, why } => {
             format!("the certificate of the {} {url} is not accepted: {}", place(*at), certificate(why))
         }

@@ -1012,7 +1012,7 @@ secret_only_hashed: "シークレットがハッシュのみのため、使用�
 value_does_not_open: "保存された値を復号できません。もう一度入力してください。",
 variables_borrowed: "変数には接続 {connection} の値を使いました。",
 endpoint_answers: "{place} {url} は応答しています。",
-endpoint_unreachable: "{place} {url} に到達できません: {why}",
+endpoint_unreachable: "{place} {url} から有効な応答がありません: {why}",
 certificate_refused: "{place} {url} の証明書に問題があります: {problem} ({why})",
 certificate_refused_why: "{place} {url} の証明書に問題があります: {why}",
 endpoint_broken: "{place} {url} の応答 (ステータス {status}) を解釈できません。",

@@ -335,7 +335,7 @@ async fn the_command_line_prints_the_code_and_waits() {
         if code == 0 {
             assert_eq!(out.trim(), format!("connection {id} is connected to alice@practice.example"));
         } else {
-            assert!(said.contains("it was declined"), "{said}");
+            assert!(said.contains("the user denied the request"), "{said}");
         }
     }
 }

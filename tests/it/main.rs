@@ -38,6 +38,7 @@ mod layering;
 mod leaks;
 mod live;
 mod metrics;
+mod migrations;
 mod oauth_links;
 mod oidc;
 mod overview;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use grantry::domain::{connection::Status, grant::Blame};
-use serde_json::json;
+use grantry::{
+    app::connect::{ImportedGrant, Wish},
+    domain::{Secret, connection::Status, grant::Blame},
+};
+use serde_json::{Map, json};
 
 use crate::support::{
     in_process::{InProcess, Stub},
-    raw::{Request, answer, json},
+    raw::{self, Request, answer, json},
 };
 
 const HTML: &str = "<html><h1>No</h1></html>";
@@ -166,5 +169,49 @@ async fn a_secret_that_is_wrong_for_every_account_is_found_out_within_one_refres
         }
         let kinds: Vec<&str> = grantry.events().await.into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(kinds.last(), Some(&"healed"), "{rejection}");
+    }
+}
+
+/// A connection at this tenant of a provider whose token endpoint differs by tenant.
+async fn at_tenant(grantry: &InProcess, profile: i64, tenant: &str) -> i64 {
+    let wish = Wish {
+        profile_id: Some(profile),
+        variables: Some(Secret::new(json!({"tenant": tenant}).to_string())),
+        ..Wish::default()
+    };
+    let grant = ImportedGrant {
+        refresh: Some(Secret::new(format!("PLANTED-{tenant}"))),
+        access: None,
+        expires_at: None,
+        scope: None,
+        extra: Map::new(),
+    };
+    grantry.app.import(&grantry.caller, wish, grant).await.unwrap().id
+}
+
+#[tokio::test]
+async fn a_tenant_that_rejects_the_client_says_nothing_of_the_client_while_another_tenant_accepts_it() {
+    for other_accepts in [true, false] {
+        let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
+        let grantry = InProcess::start(dir.path());
+        let token_url = format!("{}/{{tenant}}/token", stub.url);
+        let variables = json!({"tenant": {"title": "Tenant", "pattern": "^[a-z]+$"}});
+        let definition = stub.definition("tenants", &json!({"token_url": token_url, "variables": variables}));
+        grantry.app.create_provider(&grantry.caller, &definition).await.unwrap();
+        let profile = grantry.profile("tenants", "app", "PLANTED-secret").await;
+        let (closed, open) = (at_tenant(&grantry, profile, "closed").await, at_tenant(&grantry, profile, "open").await);
+        // This tenant has removed the app: every request of the client gets the same answer, whatever it carries.
+        let removed = |_: &Request| raw::json(401, r#"{"error":"invalid_client"}"#);
+        stub.answer_path("/closed/token", removed);
+        if !other_accepts {
+            stub.answer_path("/open/token", removed);
+        }
+        grantry.refresh(closed).await;
+        let kinds: Vec<&str> = grantry.events().await.into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds.contains(&"app_secret_rejected"), !other_accepts, "{kinds:?}");
+        assert_eq!(grantry.connection(closed).status, Some(Status::Success), "no grant is lost by it");
+        grantry.refresh(open).await;
+        let last = grantry.grant(open).last_result;
+        assert_eq!(last.as_deref() == Some("refreshed"), other_accepts, "{last:?}");
     }
 }

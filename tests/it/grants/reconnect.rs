@@ -1,7 +1,13 @@
 //! Reconnecting never makes it worse: a refresh token that stays away is no reason to drop the one there is, an account that
 //! cannot be verified is no other account, and only what is proven to belong to another account is revoked.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use grantry::{
     app::connect::{Outcome, Wish},
@@ -12,7 +18,7 @@ use serde_json::json;
 use crate::support::{
     in_process::{InProcess, Stub},
     practice::until,
-    raw::{Request, answer, json},
+    raw::{self, Request, answer, json},
 };
 
 /// A provider with user info and revocation, where the access token `PLANTED-at-NAME` is NAME's.
@@ -180,4 +186,53 @@ async fn tokens_of_another_account_are_revoked_unless_another_connection_works_w
     .await;
     let tokens: Vec<String> = stub.asked_path("/revoke").iter().map(|request| request.field("token")).collect();
     assert_eq!(tokens, ["PLANTED-rt-xu", "PLANTED-xus-xu"]);
+}
+
+/// The refresh token that a request carries is used up; its answer waits until it is let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_under_way_while_its_account_reconnects_without_a_refresh_token_is_not_lost() {
+    let (letting_go, held) = std::sync::mpsc::channel::<()>();
+    let (held, arrived) = (Mutex::new(held), Arc::new(AtomicBool::new(false)));
+    let told = Arc::clone(&arrived);
+    let url = raw::serve(move |request: Request| {
+        if request.path() == "/me" {
+            return json(200, r#"{"id":"zoe","name":"Zoe"}"#);
+        }
+        match (request.field("grant_type").as_str(), request.field("code").as_str()) {
+            ("refresh_token", _) if request.field("refresh_token") == "PLANTED-rt-1" => {
+                told.store(true, Ordering::SeqCst);
+                tokio::task::block_in_place(|| held.lock().unwrap().recv().unwrap());
+                json(200, r#"{"access_token":"PLANTED-at-2","refresh_token":"PLANTED-rt-2","expires_in":600}"#)
+            }
+            ("refresh_token", _) => json(200, r#"{"access_token":"PLANTED-at-3","expires_in":600}"#),
+            (_, "first") => {
+                json(200, r#"{"access_token":"PLANTED-at-1","refresh_token":"PLANTED-rt-1","expires_in":600}"#)
+            }
+            _ => json(200, r#"{"access_token":"PLANTED-at-again","expires_in":600}"#),
+        }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let grantry = Arc::new(InProcess::start(dir.path()));
+    let definition = json!({"slug": "rotates", "name": "rotates", "rotates": true,
+        "token_url": format!("{url}/token"), "authorize_url": format!("{url}/authorize"),
+        "userinfo": {"url": format!("{url}/me"), "id": "/id", "label": "/name"}});
+    grantry.app.create_provider(&grantry.caller, &definition.to_string()).await.unwrap();
+    let profile = grantry.profile("rotates", "app", "PLANTED-secret").await;
+    let new = Wish { profile_id: Some(profile), ..Wish::default() };
+    let Outcome::Connected { connection_id: id, .. } = grantry.connect(new, "first").await else {
+        panic!("not connected")
+    };
+    let refreshing = {
+        let grantry = Arc::clone(&grantry);
+        tokio::spawn(async move { grantry.refresh(id).await })
+    };
+    until("the refresh is at the provider", Duration::from_secs(20), async || arrived.load(Ordering::SeqCst)).await;
+    assert!(matches!(grantry.connect(again(id), "again").await, Outcome::Connected { .. }));
+    letting_go.send(()).unwrap();
+    refreshing.await.unwrap();
+    // The reconnect kept the refresh token that the answer has replaced: only the new one works from now on.
+    assert_eq!(access(&grantry, id).await, "PLANTED-at-2");
+    assert_eq!(grantry.refresh(id).await.last_result.as_deref(), Some("refreshed"));
+    assert_eq!(access(&grantry, id).await, "PLANTED-at-3");
 }

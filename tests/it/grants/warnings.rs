@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use grantry::{
+    app::connect::{Outcome, Wish},
+    domain::connection::Status,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
     in_process::{InProcess, Stub},
+    practice::until,
     raw::{Request, json},
 };
 
@@ -64,4 +69,56 @@ async fn a_connection_that_is_refused_again_and_again_says_so_once() {
     stub.answer("PLANTED-rt", |_: &Request| json(200, r#"{"access_token":"PLANTED-at","expires_in":600}"#));
     grantry.refresh(id).await;
     assert!(grantry.warnings(id).is_empty() && grantry.grant(id).failure.is_none());
+}
+
+/// Tokens without a refresh token, for fewer scopes than were asked for, whatever they are asked with.
+fn give_less(stub: &Stub) {
+    stub.answer_path("/device", |_: &Request| {
+        let codes = json!({"device_code": "PLANTED-dc", "user_code": "AB-CD", "verification_uri": "https://p.example/d",
+            "expires_in": 600, "interval": 1});
+        json(200, &codes.to_string())
+    });
+    stub.answer_all(Some(Box::new(|_: &Request| {
+        json(200, r#"{"access_token":"PLANTED-at","expires_in":1800,"scope":"contacts.read"}"#)
+    })));
+}
+
+#[tokio::test]
+async fn each_way_to_connect_says_what_was_not_granted_and_what_cannot_be_refreshed() {
+    let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
+    let grantry = InProcess::start(dir.path());
+    let more = json!({"device_url": format!("{}/device", stub.url)});
+    grantry.app.create_provider(&grantry.caller, &stub.definition("less", &more)).await.unwrap();
+    let profile = grantry.profile("less", "app", "PLANTED-secret").await;
+    give_less(&stub);
+    let wish = || Wish {
+        profile_id: Some(profile),
+        scopes: Some(vec!["contacts.read".to_owned(), "contacts.write".to_owned()]),
+        ..Wish::default()
+    };
+    let Outcome::Connected { connection_id: by_link, .. } = grantry.connect(wish(), "code").await else {
+        panic!("not connected")
+    };
+    let by_device = grantry.app.connect_device(&grantry.caller, wish()).await.unwrap().connection_id;
+    until("the device is connected", Duration::from_secs(30), async || {
+        grantry.connection(by_device).status == Some(Status::Success)
+    })
+    .await;
+    let by_credentials = grantry.app.connect_by_client_credentials(&grantry.caller, wish()).await.unwrap().id;
+    for (id, warnings) in [
+        (by_link, &["missing_scopes", "not_refreshable"][..]),
+        (by_device, &["missing_scopes", "not_refreshable"][..]),
+        (by_credentials, &["missing_scopes"][..]),
+    ] {
+        let mut found = grantry.warnings(id);
+        found.sort_unstable();
+        assert_eq!(found, warnings, "connection {id}");
+        let beside = grantry.token(id, 0).await.unwrap().warnings;
+        let missing = beside.iter().find(|warning| warning.code.as_str() == "missing_scopes").unwrap();
+        assert_eq!(missing.params, r#"{"scopes":["contacts.write"]}"#, "connection {id}");
+    }
+    let expiring = grantry.app.list_expiring(&grantry.caller, Duration::from_hours(1)).await.unwrap().0;
+    assert_eq!(expiring.len(), 2, "{expiring:?}");
+    let events = grantry.events().await;
+    assert_eq!(events.iter().filter(|(kind, _)| *kind == "warning").count(), 5, "{events:?}");
 }

@@ -181,9 +181,19 @@ impl Browser {
         strings(&self.run(VIOLATIONS).await)
     }
 
-    /// What a script in the page answers.
+    /// What a script in the page answers. A script that finds an element missing is run again: the page may still be
+    /// drawing it.
     pub async fn run(&self, script: &str) -> Value {
-        self.ask("execute/sync", &json!({"script": script, "args": []})).await
+        let (begun, path) = (Instant::now(), format!("session/{}/execute/sync", self.session));
+        loop {
+            match self.try_command("POST", &path, &json!({"script": script, "args": []})).await {
+                Ok(value) => return value,
+                Err(error) if error["message"].as_str().is_some_and(|text| text.contains("properties of null")) => {
+                    self.pause(begun, &format!("{script}: {error}")).await;
+                }
+                Err(error) => panic!("{script}: {error}"),
+            }
+        }
     }
 
     /// What a script in the page answers to the callback that is its only argument.
