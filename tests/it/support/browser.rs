@@ -361,7 +361,11 @@ impl Browser {
     /// Lets the page go on, or gives up.
     async fn pause(&self, begun: Instant, awaited: &str) {
         let patient = begun.elapsed() < PATIENCE;
-        assert!(patient, "never seen: {awaited}\n{}\n{}", self.url().await, self.text().await);
+        if !patient {
+            let shown =
+                self.ask("execute/sync", &json!({"script": "return document.body.innerText", "args": []})).await;
+            panic!("never seen: {awaited}\n{}\n{}", self.url().await, shown.as_str().unwrap_or_default());
+        }
         // The page says nothing when it has changed: it has to be looked at again.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
