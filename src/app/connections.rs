@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     App,
     access::Caller,
-    audit, connect, providers, reach,
+    audit, connect, pins, providers, reach,
     revocations::{Revocation, end_grant},
     warnings,
 };
@@ -162,6 +162,9 @@ impl App {
                         // The reference itself is the database's to refuse.
                         Err(_) => None,
                     };
+                }
+                if let Some(input) = &draft.input {
+                    pins::check_input(tx, &connection, input)?;
                 }
                 store::connections::update(tx, id, &draft)?;
                 audit(tx, &caller, Deed::Updated, "connection", id, &json!({"name": draft.name.as_str()}))?;

@@ -29,6 +29,7 @@ pub mod live;
 pub mod load;
 pub mod metrics;
 pub mod overview;
+mod pins;
 pub mod profile_registration;
 pub mod profiles;
 pub mod provider_check;
@@ -167,6 +168,7 @@ impl App {
         let housekeeper = Housekeeper::start(db.clone(), settings.audit_days)?;
         let worker = Worker::new()?;
         let started_at = db.now();
+        pins::pin_all(&db).map_err(std::io::Error::other)?;
         let refresher = Refresher::new(&db).map_err(std::io::Error::other)?;
         let app = Arc::new_cyclic(|me| Self {
             started_at,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, access::Caller, audit, providers, reach};
+use super::{App, access::Caller, audit, pins, providers, reach};
 use crate::{
     domain::{
         Error, Noun, Page, Result, Secret, Why,
@@ -202,6 +202,9 @@ pub(super) fn save(
     seal: bool,
 ) -> Result<i64> {
     let deed = if id.is_some() { Deed::Updated } else { Deed::Created };
+    let keeps = |change: &Change<_>| matches!(change, Change::Keep);
+    let gives_parameters = !matches!(draft.parameters, Change::Keep);
+    let before = id.map(|id| pins::Kept::of(tx, id, !keeps(&draft.token), gives_parameters)).transpose()?;
     let id = if let Some(id) = id {
         reach::all_of_profile(tx, caller, id)?;
         store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)?
@@ -227,6 +230,7 @@ pub(super) fn save(
             store::profiles::put_secret(tx, id, SecretKind::Parameters, None, Some(&text))?;
         }
     }
+    pins::pin_given(tx, id, &draft.provider, before)?;
     let detail = json!({"provider": draft.provider, "name": draft.name.as_str(), "new_secret": hash.is_some()});
     audit(tx, caller, deed, "profile", id, &detail)?;
     Ok(id)

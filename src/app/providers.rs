@@ -1,11 +1,11 @@
 //! Providers: the catalogue that is part of the program, and the operator's own before it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
-use super::{App, access::Caller, audit, reach};
+use super::{App, access::Caller, audit, pins, reach};
 use crate::{
     domain::{
         Error, Noun, Result, Timestamp, Why,
@@ -97,71 +97,124 @@ impl App {
         })
     }
 
-    /// Adds a provider of the operator's own; it goes before one of the catalogue with the same slug.
-    pub async fn create_provider(&self, caller: &Caller, json: &str) -> Result<Definition> {
+    /// Adds a provider of the operator's own; it goes before one of the catalogue with the same slug. `confirmed`: new
+    /// origins that the secrets of profiles may go to.
+    pub async fn create_provider(&self, caller: &Caller, json: &str, confirmed: Vec<String>) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
+        reach::is_unlimited(caller)?;
         let entry = self.whole_definition(json).await?;
-        self.save_provider(caller, entry, Deed::Created, Expected::default()).await
+        self.save_provider(caller, entry, Deed::Created, Expected::default(), confirmed).await
     }
 
-    /// Replaces a provider of the operator's own. The slug stays. `Changed` when it is not as expected.
+    /// Replaces a provider of the operator's own. The slug stays. `Changed` when it is not as expected, `OriginChange` when
+    /// secrets would go to origins that are not in `confirmed`.
     pub async fn replace_provider(
         &self,
         caller: &Caller,
         slug: &str,
         expected: Expected,
         json: &str,
+        confirmed: Vec<String>,
     ) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
+        reach::is_unlimited(caller)?;
         let entry = self.whole_definition(json).await?;
         if entry.slug != slug {
             return Err(Error::invalid("slug", Why::Fixed));
         }
-        self.save_provider(caller, entry, Deed::Updated, expected).await
+        self.save_provider(caller, entry, Deed::Updated, expected, confirmed).await
     }
 
     /// The definition of a text. Where it names an issuer and no token endpoint, the issuer is asked for what is not
     /// given.
     async fn whole_definition(&self, json: &str) -> Result<Entry> {
-        match Given::parse(json)? {
-            Given::Whole(entry) => Ok(*entry),
-            Given::Issuer { issuer, fields } => self.engine.discover(&issuer, DISCOVERING).await?.entry(fields),
+        let entry = match Given::parse(json)? {
+            Given::Whole(entry) => *entry,
+            Given::Issuer { issuer, fields } => self.engine.discover(&issuer, DISCOVERING).await?.entry(fields)?,
+        };
+        if entry.unbounded_variables().is_empty() {
+            return Ok(entry);
         }
+        Err(Error::invalid("hosts", Why::Malformed("a list of hosts, as one of its variables can lead to any")))
     }
 
-    async fn save_provider(&self, caller: &Caller, entry: Entry, deed: Deed, expected: Expected) -> Result<Definition> {
+    async fn save_provider(
+        &self,
+        caller: &Caller,
+        entry: Entry,
+        deed: Deed,
+        expected: Expected,
+        confirmed: Vec<String>,
+    ) -> Result<Definition> {
         let caller = caller.clone();
         self.db
             .write(move |tx| {
+                let slug = &entry.slug;
                 let mut definition = Definition::new(&entry, Origin::Operator);
-                check(tx, &entry.slug, &expected)?;
-                reach::all_of_provider(tx, &caller, &entry.slug)?;
+                may_write(tx, &caller, slug)?;
+                check(tx, slug, &expected)?;
+                let before = find(tx, slug)?.map(|(before, _)| before);
                 match deed {
-                    Deed::Created => store::providers::insert(tx, &entry.slug, &definition.json)?,
-                    _ => store::providers::update(tx, &entry.slug, &definition.json)?,
+                    Deed::Created => store::providers::insert(tx, slug, &definition.json)?,
+                    _ => store::providers::update(tx, slug, &definition.json)?,
                 }
-                audit(tx, &caller, deed, "provider", &entry.slug, &serde_json::json!({}))?;
-                definition.updated_at = store::providers::updated_at(tx, &entry.slug)?;
+                audit(tx, &caller, deed, "provider", slug, &changes(before.as_ref(), Some(&entry)))?;
+                pins::follow(tx, &caller, slug, &entry, &confirmed)?;
+                definition.updated_at = store::providers::updated_at(tx, slug)?;
                 Ok(definition)
             })
             .await
     }
 
     /// Removes a provider of the operator's own; one that profiles need stays, unless the catalogue has it too.
-    pub async fn delete_provider(&self, caller: &Caller, slug: &str, expected: Expected) -> Result<()> {
+    /// `OriginChange` when secrets would go to origins of the catalogue's that are not in `confirmed`.
+    pub async fn delete_provider(
+        &self,
+        caller: &Caller,
+        slug: &str,
+        expected: Expected,
+        confirmed: Vec<String>,
+    ) -> Result<()> {
         caller.need(Scope::ProfilesWrite)?;
         let (caller, slug) = (caller.clone(), slug.to_owned());
         self.db
             .write(move |tx| {
+                may_write(tx, &caller, &slug)?;
                 check(tx, &slug, &expected)?;
-                reach::all_of_provider(tx, &caller, &slug)?;
+                let before = find(tx, &slug)?.map(|(before, _)| before);
                 store::providers::delete(tx, &slug)?;
                 let uses = store::providers::uses(tx, &slug)?;
-                if uses.count > 0 && !catalogue::built_in().contains_key(&slug) {
-                    return Err(Error::InUse { what: Noun::Provider, by: vec![uses] });
+                let after = catalogue::built_in().get(&slug);
+                audit(tx, &caller, Deed::Deleted, "provider", &slug, &changes(before.as_ref(), after))?;
+                match after {
+                    Some(entry) => pins::follow(tx, &caller, &slug, entry, &confirmed),
+                    None if uses.count > 0 => Err(Error::InUse { what: Noun::Provider, by: vec![uses] }),
+                    None => Ok(()),
                 }
-                audit(tx, &caller, Deed::Deleted, "provider", &slug, &serde_json::json!({}))
             })
             .await
     }
+}
+
+/// Definitions decide where secrets go. A limited credential changes none; administrators alone change one of the
+/// catalogue's and one that profiles use.
+fn may_write(read: &Read<'_>, caller: &Caller, slug: &str) -> Result<()> {
+    reach::is_unlimited(caller)?;
+    if catalogue::built_in().contains_key(slug) || store::providers::uses(read, slug)?.count > 0 {
+        caller.need(Scope::Admin)?;
+    }
+    Ok(())
+}
+
+/// What became of a definition, for the audit trail: the fields that differ, and the origins before and after.
+fn changes(before: Option<&Entry>, after: Option<&Entry>) -> serde_json::Value {
+    let fields = |entry: Option<&Entry>| -> serde_json::Map<String, serde_json::Value> {
+        entry.and_then(|entry| serde_json::from_str(&entry.to_json()).ok()).unwrap_or_default()
+    };
+    let origins =
+        |entry: Option<&Entry>| entry.map(|entry| entry.destinations(&BTreeMap::new()).origins()).unwrap_or_default();
+    let (old, new) = (fields(before), fields(after));
+    let changed: BTreeSet<&String> =
+        old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name)).collect();
+    serde_json::json!({"changed": changed, "old_origins": origins(before), "new_origins": origins(after)})
 }

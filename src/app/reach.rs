@@ -63,9 +63,9 @@ pub(super) fn all_of_profile(read: &Read<'_>, caller: &Caller, id: i64) -> Resul
     refuse(store::connections::any_beyond(read, caller.reach(), Some(id), None)?)
 }
 
-/// The same of a provider, whichever profile leads to it.
-pub(super) fn all_of_provider(read: &Read<'_>, caller: &Caller, slug: &str) -> Result<()> {
-    refuse(store::connections::any_beyond(read, caller.reach(), None, Some(slug))?)
+/// Turns down a caller of limited reach: others depend on what would change.
+pub(super) fn is_unlimited(caller: &Caller) -> Result<()> {
+    refuse(!caller.reach().is_everything())
 }
 
 fn refuse(others: bool) -> Result<()> {

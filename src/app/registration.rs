@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::providers;
+use super::{pins, providers};
 use crate::{
     domain::{
         Error, Result, Secret, Timestamp, Why,
@@ -84,6 +84,12 @@ impl Registration {
         resolved(read, &profile, &variables(read, connection)?)
     }
 
+    /// The provider of a connection if these were the values for the provider's variables.
+    pub(super) fn provider_with(read: &Read<'_>, connection: &Connection, input: &Secret) -> Result<Resolved> {
+        let profile = store::profiles::get(read, connection.profile_id)?;
+        resolved(read, &profile, &strings(input))
+    }
+
     /// The client as it shows itself with a secret.
     pub(super) fn client(&self, secret: Option<&LiveSecret>) -> Client {
         Client {
@@ -134,15 +140,16 @@ fn variables(read: &Read<'_>, connection: &Connection) -> Result<BTreeMap<String
 
 /// A profile's provider with every blank filled in.
 fn resolved(read: &Read<'_>, profile: &Profile, variables: &BTreeMap<String, String>) -> Result<Resolved> {
-    let (entry, _) =
-        providers::find(read, &profile.provider)?.ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
-    let parameters = match store::profiles::open_secret(read, profile.id, SecretKind::Parameters)? {
-        Some(text) => strings(&text),
-        None => BTreeMap::new(),
-    };
+    let entry = providers::find(read, &profile.provider)?.map(|(entry, _)| entry);
+    let parameters = pins::parameters(read, profile.id)?;
+    let found = pins::in_use(read, profile, entry, parameters)?;
+    let (entry, parameters) = found.ok_or_else(|| Error::invalid("provider", Why::NotInList))?;
     // What is said of one account goes before what is said of the app.
     let mut values = parameters.clone();
-    values.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+    // A variable that can lead to any host is the profile's to give: a connection must not say where the secret goes.
+    let unbounded = entry.unbounded_variables();
+    let bounded = variables.iter().filter(|(name, _)| !unbounded.contains(name.as_str()));
+    values.extend(bounded.map(|(name, value)| (name.clone(), value.clone())));
     entry.resolve(&values, &parameters)
 }
 

@@ -23,6 +23,9 @@ pub(super) enum Command {
     Add {
         /// A file with its definition: JSON, in the form that `show` prints without `origin`.
         file: std::path::PathBuf,
+        /// An origin that secrets may go to from now on, as the refusal names it; may be repeated.
+        #[arg(long = "confirm-origin")]
+        confirm_origins: Vec<String>,
     },
     /// Replace a provider of your own.
     Replace {
@@ -30,11 +33,25 @@ pub(super) enum Command {
         slug: String,
         /// A file with its definition.
         file: std::path::PathBuf,
+        /// An origin that secrets may go to from now on, as the refusal names it; may be repeated.
+        #[arg(long = "confirm-origin")]
+        confirm_origins: Vec<String>,
+    },
+    /// Confirm the origins that a provider's definition leads to: client secrets and grants go there from now on.
+    Confirm {
+        /// Its key.
+        slug: String,
+        /// A new origin, as the refusal or the health report names it; may be repeated.
+        #[arg(long = "origin", required = true)]
+        origins: Vec<String>,
     },
     /// Remove a provider of your own.
     Delete {
         /// Its key.
         slug: String,
+        /// An origin that secrets may go to from now on, as the refusal names it; may be repeated.
+        #[arg(long = "confirm-origin")]
+        confirm_origins: Vec<String>,
     },
 }
 
@@ -58,21 +75,41 @@ pub(super) async fn run(context: &Context, client: &Client, command: Command) ->
             );
         }
         Command::Show { slug } => out.value(&client.get(&path(&slug)).await?["result"]),
-        Command::Add { file } => {
+        Command::Add { file, confirm_origins } => {
             let request = client.request("POST", "/api/providers")?.header("content-type", "application/json");
-            let answer = client.send(request.body(read(&file)?)).await?;
+            let answer = client.send(request.body(confirming(read(&file)?, &confirm_origins)?)).await?;
             let slug = answer["result"]["slug"].as_str().unwrap_or_default();
             out.done(&answer["result"], &format!("provider {slug} is added"));
         }
-        Command::Replace { slug, file } => {
+        Command::Replace { slug, file, confirm_origins } => {
             let request = client.request("PUT", &path(&slug))?.header("content-type", "application/json");
-            let answer = client.send(request.body(read(&file)?)).await?;
+            let answer = client.send(request.body(confirming(read(&file)?, &confirm_origins)?)).await?;
             out.done(&answer["result"], &format!("provider {slug} is replaced"));
         }
-        Command::Delete { slug } => {
-            let answer = client.delete(&path(&slug)).await?;
+        Command::Confirm { slug, origins } => {
+            let path = format!("/api/v1/providers/{}/confirm-origins", segment(&slug));
+            let answer = client.send_json("POST", &path, &serde_json::json!({"origins": origins})).await?;
+            let all: Vec<&str> = answer["origins"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            out.done(&answer, &format!("the secrets of provider {slug} may go to {}", all.join(", ")));
+        }
+        Command::Delete { slug, confirm_origins } => {
+            let parameters: Vec<(&str, &String)> =
+                confirm_origins.iter().map(|origin| ("confirm_origins", origin)).collect();
+            let answer = client.send(client.request("DELETE", &path(&slug))?.query(&parameters)).await?;
             out.done(&answer["result"], &format!("provider {slug} is removed"));
         }
     }
     Ok(())
+}
+
+/// A definition with the origins that are confirmed with it.
+fn confirming(definition: String, origins: &[String]) -> Result<String, Failed> {
+    if origins.is_empty() {
+        return Ok(definition);
+    }
+    let mut value: Value = serde_json::from_str(&definition).map_err(Failed::new)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("confirm_origins".to_owned(), serde_json::json!(origins));
+    }
+    Ok(value.to_string())
 }

@@ -78,6 +78,8 @@ pub enum Deed {
     LoggedOut,
     /// A setup link made.
     SetupLinkMade,
+    /// Origins to which the secrets of a provider's profiles may go confirmed.
+    OriginsConfirmed,
     /// A refresh asked for by hand.
     Refreshed,
     /// An access token of a provider handed out, the first time in an hour.
@@ -123,7 +125,7 @@ pub enum Deed {
 
 impl Deed {
     /// All deeds.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -138,6 +140,7 @@ impl Deed {
         Self::LoggedIn,
         Self::LoggedOut,
         Self::SetupLinkMade,
+        Self::OriginsConfirmed,
         Self::Refreshed,
         Self::TokenHandedOut,
         Self::Revoked,
@@ -182,6 +185,7 @@ impl Deed {
             Self::LoggedIn => "logged_in",
             Self::LoggedOut => "logged_out",
             Self::SetupLinkMade => "setup_link_made",
+            Self::OriginsConfirmed => "origins_confirmed",
             Self::Refreshed => "refreshed",
             Self::TokenHandedOut => "token_handed_out",
             Self::Revoked => "revoked",

@@ -52,6 +52,9 @@ pub enum Error {
         /// Who needs it.
         by: Vec<Use>,
     },
+    /// Secrets would go to origins that they were not given for.
+    #[error("origins are not confirmed: {0:?}")]
+    OriginChange(Box<OriginChange>),
     /// The input is at fault, in these places.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<Fault>),
@@ -95,6 +98,21 @@ impl From<NotPassed> for Error {
     fn from(why: NotPassed) -> Self {
         Self::NotPassed(why)
     }
+}
+
+/// What an administrator has to confirm before client secrets and grants go to other origins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginChange {
+    /// The provider's slug.
+    pub provider: String,
+    /// The origins that the secrets were given for.
+    pub old: Vec<String>,
+    /// The origins that are not among them.
+    pub new: Vec<String>,
+    /// The number of profiles whose secrets would move.
+    pub profiles: u64,
+    /// The number of connections of these profiles.
+    pub connections: u64,
 }
 
 /// What goes beyond the reach of a credential that is limited to some connections.

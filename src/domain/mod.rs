@@ -30,6 +30,6 @@ pub mod version;
 pub mod warning;
 pub mod webhook;
 
-pub use error::{Beyond, Error, Fault, Faults, Noun, Outage, Rejection, Result, Use, Why};
+pub use error::{Beyond, Error, Fault, Faults, Noun, OriginChange, Outage, Rejection, Result, Use, Why};
 pub use secret::Secret;
 pub use value::{Name, Page, Timestamp};

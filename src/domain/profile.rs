@@ -204,6 +204,9 @@ pub enum SecretKind {
 }
 
 impl SecretKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Current, Self::Next, Self::Token, Self::Parameters];
+
     /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -91,6 +91,14 @@ pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
+/// The values of a query parameter that may be repeated, decoded.
+pub fn queries(request: &HttpRequest, name: &str) -> Vec<String> {
+    url::form_urlencoded::parse(request.query_string().as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
 /// Whether a query parameter says yes.
 pub fn query_flag(request: &HttpRequest, name: &str) -> bool {
     query(request, name).is_some_and(|value| matches!(value.as_str(), "true" | "1" | ""))

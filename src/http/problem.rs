@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::security::request_id;
 use crate::domain::{
-    Beyond, Error, Fault, Noun, Outage, Rejection, Why,
+    Beyond, Error, Fault, Noun, OriginChange, Outage, Rejection, Why,
     grant::{NoToken, whole_seconds},
     proxy::NotPassed,
 };
@@ -98,7 +98,7 @@ impl Failure {
                 | Error::OutOfReach(_) => StatusCode::FORBIDDEN,
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::NotFound { .. } => StatusCode::NOT_FOUND,
-                Error::Conflict { .. } | Error::InUse { .. } => StatusCode::CONFLICT,
+                Error::Conflict { .. } | Error::InUse { .. } | Error::OriginChange(_) => StatusCode::CONFLICT,
                 Error::Changed { .. } => StatusCode::PRECONDITION_FAILED,
                 Error::Invalid(_) => StatusCode::BAD_REQUEST,
                 Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -132,6 +132,7 @@ impl Failure {
                 Error::Conflict { .. } => "conflict",
                 Error::Changed { .. } => "changed",
                 Error::InUse { .. } => "in_use",
+                Error::OriginChange(_) => "origin_change_unconfirmed",
                 Error::Invalid(_) => "invalid",
                 Error::TooLarge { .. } => "too_large",
                 Error::TooMany { .. } => "too_many",
@@ -289,6 +290,29 @@ pub fn sentence(failure: &Failure) -> String {
     }
 }
 
+/// Which origins wait for an administrator's confirmation.
+pub fn origin_change_sentence(change: &OriginChange) -> String {
+    let old = if change.old.is_empty() { "no origin".to_owned() } else { change.old.join(", ") };
+    format!(
+        "The secrets of provider {} were given for {old}. An administrator must confirm before they are sent to {}: {} \
+         profiles and {} connections are concerned",
+        change.provider,
+        change.new.join(", "),
+        change.profiles,
+        change.connections
+    )
+}
+
+/// The facts of such a change for programs.
+pub fn origin_change_facts(change: &OriginChange) -> Value {
+    json!({
+        "old_origins": change.old,
+        "new_origins": change.new,
+        "profiles": change.profiles,
+        "connections": change.connections,
+    })
+}
+
 fn error_sentence(error: &Error) -> String {
     match error {
         Error::Unauthenticated(rejection) => match rejection {
@@ -327,6 +351,7 @@ fn error_sentence(error: &Error) -> String {
         Error::Changed { what } => {
             format!("Somebody else has changed this {} since you looked: nothing was changed; look again", noun(*what))
         }
+        Error::OriginChange(change) => origin_change_sentence(change),
         Error::InUse { what, by } => {
             let by: Vec<String> = by.iter().map(use_phrase).collect();
             format!("This {} is in use by {}", noun(*what), by.join(" and "))

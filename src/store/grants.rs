@@ -87,17 +87,28 @@ pub fn find(read: &Read<'_>, connection_id: i64) -> Result<Option<Grant>> {
 
 /// The grant of a connection with its secrets. `Internal` when they do not open.
 pub fn find_with_tokens(read: &Read<'_>, connection_id: i64) -> Result<Option<(Grant, Tokens)>> {
-    let sql = format!("SELECT {COLUMNS}, g.key_id, g.sealed FROM grants g WHERE g.connection_id = ?1");
+    let sql = format!(
+        "SELECT {COLUMNS}, g.key_id, g.sealed, (SELECT profile_id FROM connections WHERE id = g.connection_id)
+         FROM grants g WHERE g.connection_id = ?1"
+    );
     let found = read.conn.prepare_cached(&sql)?.query_row([connection_id], |row| {
-        Ok((grant(row)?, Sealed { key_id: row.get(BEHIND)?, bytes: row.get(BEHIND + 1)? }))
+        let sealed = Sealed { key_id: row.get(BEHIND)?, bytes: row.get(BEHIND + 1)? };
+        Ok((grant(row)?, sealed, row.get::<_, i64>(BEHIND + 2)?))
     });
-    let Some((grant, sealed)) = found.optional()? else { return Ok(None) };
+    let Some((grant, sealed, profile_id)) = found.optional()? else { return Ok(None) };
     let text = read.sealer.open(SEALED, &connection_id.to_string(), &sealed)?;
-    Ok(Some((grant, parse(&text)?)))
+    Ok(Some((grant, parse(&text, profile_id)?)))
 }
 
-/// The form in which the secrets are sealed.
-fn text(tokens: &Tokens) -> Result<Secret> {
+/// Seals the secrets of a grant for its connection and the profile that the connection has now.
+fn seal(tx: &Tx<'_>, connection_id: i64, tokens: &Tokens) -> Result<Sealed> {
+    let sql = "SELECT profile_id FROM connections WHERE id = ?1";
+    let profile_id: i64 = tx.conn.prepare_cached(sql)?.query_row([connection_id], |row| row.get(0))?;
+    tx.sealer.seal(SEALED, &connection_id.to_string(), &text(tokens, profile_id)?)
+}
+
+/// The form in which the secrets are sealed. The profile is part of it: whose pin says where they may go.
+fn text(tokens: &Tokens, profile_id: i64) -> Result<Secret> {
     let extra: Value = serde_json::from_str(tokens.extra.expose()).map_err(|_| Error::internal("extra is no JSON"))?;
     let text = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
     let value = json!({
@@ -105,14 +116,19 @@ fn text(tokens: &Tokens) -> Result<Secret> {
         "refresh": text(&tokens.refresh),
         "previous": text(&tokens.previous),
         "extra": extra,
+        "profile": profile_id,
     });
     Ok(Secret::new(value.to_string()))
 }
 
-fn parse(text: &Secret) -> Result<Tokens> {
+fn parse(text: &Secret, profile_id: i64) -> Result<Tokens> {
     // The parser's own words could hold a piece of a secret.
     let mut fields: Map<String, Value> =
         serde_json::from_str(text.expose()).map_err(|_| Error::internal("a grant's secrets are malformed"))?;
+    // One that was sealed before there were pins names no profile, until it is refreshed.
+    if fields.get("profile").is_some_and(|bound| bound.as_i64() != Some(profile_id)) {
+        return Err(Error::internal("a grant of another profile"));
+    }
     let mut take = |name: &str| match fields.remove(name) {
         Some(Value::String(text)) => Some(Secret::new(text)),
         _ => None,
@@ -156,7 +172,7 @@ pub struct Kept {
 
 /// Keeps a grant that somebody has just given, in the place of any before.
 pub fn put(tx: &Tx<'_>, connection_id: i64, kept: &Kept) -> Result<()> {
-    let sealed = tx.sealer.seal(SEALED, &connection_id.to_string(), &text(&kept.tokens)?)?;
+    let sealed = seal(tx, connection_id, &kept.tokens)?;
     let refresh_issued_at = kept.tokens.refresh.is_some().then_some(kept.issued_at.0);
     tx.conn
         .prepare_cached(
@@ -196,7 +212,7 @@ pub fn put(tx: &Tx<'_>, connection_id: i64, kept: &Kept) -> Result<()> {
 
 /// Keeps what a refresh of this version of a grant brought; answers whether the grant still had that version.
 pub fn renew(tx: &Tx<'_>, connection_id: i64, version: i64, kept: &Kept) -> Result<bool> {
-    let sealed = tx.sealer.seal(SEALED, &connection_id.to_string(), &text(&kept.tokens)?)?;
+    let sealed = seal(tx, connection_id, &kept.tokens)?;
     let changed = tx
         .conn
         .prepare_cached(

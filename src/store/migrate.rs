@@ -13,14 +13,15 @@ use super::{OpenError, installation, quick_check, seal::Sealer};
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The version that `schema.sql` has.
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
 
 /// `MIGRATIONS[n]` leads from version n + 1 to version n + 2.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/2_page_marks.sql"),
     include_str!("migrations/3_grants.sql"),
     include_str!("migrations/4_keys_in_use.sql"),
     include_str!("migrations/5_provider_answers.sql"),
+    include_str!("migrations/6_pins_and_counts.sql"),
 ];
 
 /// Brings the database to [`VERSION`], in one transaction.

@@ -25,6 +25,7 @@ pub mod installation;
 pub mod migrate;
 pub mod overview;
 pub mod pages;
+pub mod profile_pins;
 pub mod profiles;
 pub mod providers;
 mod reach;

@@ -18,7 +18,7 @@ const EXAMPLES: u32 = 5;
 /// The profiles that are turned down, those first that were so first.
 pub fn rejected(read: &Read<'_>) -> Result<Vec<RejectedProfile>> {
     let mut statement = read.conn.prepare_cached(
-        "SELECT p.id, p.name, p.provider, (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),
+        "SELECT p.id, p.name, p.provider, coalesce((SELECT count FROM use_counts WHERE what = 'connections of profile' AND id = p.id), 0),
             p.rejected_at, p.rejected_why
          FROM profiles p WHERE p.rejected_at IS NOT NULL ORDER BY p.rejected_at, p.id LIMIT ?1",
     )?;

@@ -15,9 +15,10 @@ use crate::domain::{
 const LIST: Marked = Marked { table: "profiles", key: "id" };
 pub(super) const SEALED: Column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
 
-const SELECT: &str = "SELECT p.id, p.name, p.provider, p.client_id, p.created_by, p.created_at, p.updated_at,
-    (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),
-    (SELECT count(*) FROM assignments a WHERE a.profile_id = p.id),
+pub(super) const SELECT: &str =
+    "SELECT p.id, p.name, p.provider, p.client_id, p.created_by, p.created_at, p.updated_at,
+    coalesce((SELECT count FROM use_counts WHERE what = 'connections of profile' AND id = p.id), 0),
+    coalesce((SELECT count FROM use_counts WHERE what = 'assignments of profile' AND id = p.id), 0),
     s.created_at, s.sealed IS NOT NULL
     FROM profiles p JOIN profile_secrets s ON s.profile_id = p.id AND s.kind = 'current'";
 
@@ -210,8 +211,33 @@ pub fn secret(read: &Read<'_>, id: i64, kind: SecretKind) -> Result<Option<Store
     Ok(found.optional()?)
 }
 
+/// The row as the seal knows it. What is sealed so opens only for a profile whose secrets are pinned to origins; before
+/// there were pins it was `profile_id/kind`.
 fn seal_row(id: i64, kind: SecretKind) -> String {
-    format!("{id}/{}", kind.as_str())
+    format!("{id}/{}{PINNED}", kind.as_str())
+}
+
+/// The end of [`seal_row`].
+pub(super) const PINNED: &str = "/pinned";
+
+/// Seals the secrets of a profile again that were sealed before there were pins. `false`: one of them does not open in
+/// that form, and nothing was changed.
+pub fn bind_secrets(tx: &Tx<'_>, id: i64) -> Result<bool> {
+    let mut opened = Vec::new();
+    for kind in SecretKind::ALL {
+        let Some(sealed) = secret(tx, id, kind)?.and_then(|stored| stored.sealed) else { continue };
+        match tx.sealer.open(SEALED, &format!("{id}/{}", kind.as_str()), &sealed) {
+            Ok(text) => opened.push((kind, text)),
+            Err(_) => return Ok(false),
+        }
+    }
+    for (kind, text) in opened {
+        let sealed = tx.sealer.seal(SEALED, &seal_row(id, kind), &text)?;
+        tx.conn
+            .prepare_cached("UPDATE profile_secrets SET key_id = ?3, sealed = ?4 WHERE profile_id = ?1 AND kind = ?2")?
+            .execute(params![id, kind.as_str(), sealed.key_id, sealed.bytes])?;
+    }
+    Ok(true)
 }
 
 /// Opens a secret of a profile; `None` where it has none, or only its hash.
@@ -306,7 +332,7 @@ pub fn unopenable(read: &Read<'_>) -> Result<Vec<(i64, String)>> {
     while let Some(row) = rows.next()? {
         let (id, kind): (i64, String) = (row.get(0)?, row.get(1)?);
         let sealed = Sealed { key_id: row.get(2)?, bytes: row.get(3)? };
-        if read.sealer.open(SEALED, &format!("{id}/{kind}"), &sealed).is_err() {
+        if read.sealer.open(SEALED, &format!("{id}/{kind}{PINNED}"), &sealed).is_err() {
             found.push((id, kind));
         }
     }

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
-    Read, Tx, connect_links, connections, device_authorizations, grants, profiles, refreshes, revocations,
+    Read, Tx, connect_links, connections, device_authorizations, grants, profile_pins, profiles, refreshes,
+    revocations,
     seal::{Column, Sealed},
     second_factors, webhooks,
 };
@@ -18,21 +19,24 @@ pub struct SealedColumn {
     pub key_id: &'static str,
     /// The columns of the table's primary key, which name the row in the seal: joined by `/`, bytes in hexadecimal digits.
     key: &'static [&'static str],
+    /// What follows the key in the seal.
+    end: &'static str,
 }
 
 /// All of them.
-pub const ALL: [SealedColumn; 11] = [
-    SealedColumn { column: profiles::SEALED, key_id: "key_id", key: &["profile_id", "kind"] },
-    SealedColumn { column: connections::INPUT, key_id: "input_key_id", key: &["id"] },
-    SealedColumn { column: grants::SEALED, key_id: "key_id", key: &["connection_id"] },
-    SealedColumn { column: refreshes::ANSWER, key_id: "key_id", key: &["connection_id"] },
-    SealedColumn { column: connect_links::VERIFIER, key_id: "key_id", key: &["state"] },
-    SealedColumn { column: device_authorizations::CODE, key_id: "key_id", key: &["connection_id"] },
-    SealedColumn { column: device_authorizations::INPUT, key_id: "input_key_id", key: &["connection_id"] },
-    SealedColumn { column: connect_links::INPUT, key_id: "input_key_id", key: &["id"] },
-    SealedColumn { column: revocations::REQUEST, key_id: "key_id", key: &["id"] },
-    SealedColumn { column: webhooks::SECRET, key_id: "key_id", key: &["id"] },
-    SealedColumn { column: second_factors::SECRET, key_id: "key_id", key: &["user_id"] },
+pub const ALL: [SealedColumn; 12] = [
+    SealedColumn { column: profiles::SEALED, key_id: "key_id", key: &["profile_id", "kind"], end: profiles::PINNED },
+    SealedColumn { column: profile_pins::SEALED, key_id: "key_id", key: &["profile_id"], end: "" },
+    SealedColumn { column: connections::INPUT, key_id: "input_key_id", key: &["id"], end: "" },
+    SealedColumn { column: grants::SEALED, key_id: "key_id", key: &["connection_id"], end: "" },
+    SealedColumn { column: refreshes::ANSWER, key_id: "key_id", key: &["connection_id"], end: "" },
+    SealedColumn { column: connect_links::VERIFIER, key_id: "key_id", key: &["state"], end: "" },
+    SealedColumn { column: device_authorizations::CODE, key_id: "key_id", key: &["connection_id"], end: "" },
+    SealedColumn { column: device_authorizations::INPUT, key_id: "input_key_id", key: &["connection_id"], end: "" },
+    SealedColumn { column: connect_links::INPUT, key_id: "input_key_id", key: &["id"], end: "" },
+    SealedColumn { column: revocations::REQUEST, key_id: "key_id", key: &["id"], end: "" },
+    SealedColumn { column: webhooks::SECRET, key_id: "key_id", key: &["id"], end: "" },
+    SealedColumn { column: second_factors::SECRET, key_id: "key_id", key: &["user_id"], end: "" },
 ];
 
 impl SealedColumn {
@@ -50,14 +54,14 @@ impl SealedColumn {
 }
 
 /// The row as the seal knows it.
-fn row_text(key: &[Value]) -> String {
+fn row_text(key: &[Value], end: &str) -> String {
     let part = |value: &Value| match value {
         Value::Integer(id) => id.to_string(),
         Value::Text(text) => text.clone(),
         Value::Blob(bytes) => super::backup::hex(bytes),
         Value::Null | Value::Real(_) => String::new(),
     };
-    key.iter().map(part).collect::<Vec<_>>().join("/")
+    key.iter().map(part).collect::<Vec<_>>().join("/") + end
 }
 
 /// The ids of keys that sealed values need, by table, and how many values each.
@@ -85,7 +89,7 @@ pub fn unopenable(read: &Read<'_>) -> Result<Vec<(&'static str, String)>> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (key, sealed) = one.read(row)?;
-            let text = row_text(&key);
+            let text = row_text(&key, one.end);
             if read.sealer.open(one.column, &text, &sealed).is_err() {
                 found.push((one.column.table, text));
             }
@@ -135,7 +139,7 @@ pub fn seal_anew(tx: &Tx<'_>, place: &Place, limit: usize) -> Result<Stretch> {
     let (mut sealed, mut unopenable) = (0, 0);
     let update = format!("UPDATE {table} SET {id} = ?1, {name} = ?2 WHERE ({key}) = ({})", marks(3));
     for (row, old) in &found {
-        let text = row_text(row);
+        let text = row_text(row, one.end);
         let Ok(secret) = tx.sealer.open(one.column, &text, old) else {
             unopenable += 1;
             continue;
@@ -200,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_row_is_named_as_where_it_was_sealed() {
-        assert_eq!(row_text(&[Value::Integer(7), Value::Text("current".to_owned())]), "7/current");
-        assert_eq!(row_text(&[Value::Blob(vec![0, 255])]), "00ff");
+        assert_eq!(row_text(&[Value::Integer(7), Value::Text("current".to_owned())], "/pinned"), "7/current/pinned");
+        assert_eq!(row_text(&[Value::Blob(vec![0, 255])], ""), "00ff");
     }
 }

@@ -209,8 +209,8 @@ pub fn profiles(read: &Read<'_>, filter: &ProfileFilter, wanted: &Wanted) -> Res
     let hits = walk.hits(read, wanted, nothing)?;
     let mut statement = read.conn.prepare_cached(
         "SELECT p.id, p.name, p.provider, p.client_id, p.callback,
-            (SELECT count(*) FROM connections c WHERE c.profile_id = p.id),
-            (SELECT count(*) FROM assignments a WHERE a.profile_id = p.id),
+            coalesce((SELECT count FROM use_counts WHERE what = 'connections of profile' AND id = p.id), 0),
+            coalesce((SELECT count FROM use_counts WHERE what = 'assignments of profile' AND id = p.id), 0),
             p.created_at, p.updated_at, s.created_at, s.last_used_at, s.expires_at,
             EXISTS (SELECT 1 FROM profile_secrets n WHERE n.profile_id = p.id AND n.kind = 'next'),
             p.rejected_at, p.rejected_why, (SELECT u.name FROM users u WHERE u.id = p.created_by)
@@ -364,7 +364,7 @@ pub fn customers(read: &Read<'_>, wanted: &Wanted) -> Result<Found<CustomerItem>
     }
     let mut statement = read.conn.prepare_cached(
         "SELECT u.id, u.name, u.notification_email, u.external_id,
-            (SELECT count(*) FROM connections c WHERE c.customer_id = u.id), u.created_at, u.updated_at
+            coalesce((SELECT count FROM use_counts WHERE what = 'connections of customer' AND id = u.id), 0), u.created_at, u.updated_at
          FROM customers u WHERE u.id IN (SELECT value FROM json_each(?1)) ORDER BY u.id",
     )?;
     let rows = statement.query_map([hits.list()], |row| {

@@ -603,6 +603,11 @@ scopes_hint: "Requested unless a request names others, with spaces between.",
 add: "Add",
 added: "The provider is there now.",
 rotates_unknown: "Unknown",
+origins_title: "Send secrets to other origins?",
+origins_text: "Client secrets and grants of {profiles} profiles and {connections} connections would go to origins that they were not given for.",
+origins_old: "Until now: {origin}",
+origins_new: "New: {origin}",
+origins_confirm: "Send them there",
 unechoed: "Scopes missing in answers",
 unechoed_hint: "Granted scopes that the provider does not repeat in its answers, with spaces between."
 },
@@ -809,6 +814,7 @@ secret_verified: "Secret compared",
 secret_issued: "Secret issued",
 secret_revoked: "Secret revoked",
 secret_promoted: "Next secret promoted",
+origins_confirmed: "Origins confirmed",
 token_issued: "Token issued",
 token_revoked: "Token revoked",
 logged_in: "Logged in",
@@ -956,6 +962,7 @@ webhooks_dead: "Deliveries given up",
 certificate: "Certificate",
 insecure_http: "HTTP without TLS",
 allow_private: "Private addresses are allowed",
-keys_rotation: "A change of keys is on its way"
+keys_rotation: "A change of keys is on its way",
+origins_unconfirmed: "Origins that wait for a confirmation"
 }
 };

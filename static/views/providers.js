@@ -112,10 +112,38 @@ function draw(provider, path) {
 async function remove(provider, path) {
   const done = await confirm({
     title: [t("providers.delete_title"), " ", name(provider.name)], text: t("providers.delete_text"), label: t("profiles.delete"),
-    act: () => call("DELETE", path),
+    act: () => confirmed((origins) => call("DELETE", origins.length > 0 ? `${path}?${new URLSearchParams(origins.map((origin) => ["confirm_origins", origin]))}` : path)),
   });
   if (done) { say(t("providers.deleted")); go(to("providers")); }
 }
+
+/**
+ * Sends a change of a definition: `send(origins)` with the origins that were confirmed, none at first. Where secrets would go
+ * to other origins it asks for a confirmation, and sends the change again.
+ */
+async function confirmed(send) {
+  try {
+    return await send([]);
+  } catch (refusal) {
+    const change = refusal.body;
+    if (change?.error !== "origin_change_unconfirmed") throw refusal;
+    let saved;
+    const agreed = await confirm({
+      title: t("providers.origins_title"), label: t("providers.origins_confirm"),
+      text: t("providers.origins_text", { profiles: change.profiles, connections: change.connections }),
+      depends: [...change.old_origins.map((origin) => t("providers.origins_old", { origin })), ...change.new_origins.map((origin) => t("providers.origins_new", { origin }))],
+      act: async () => { saved = await send(change.new_origins); },
+    });
+    if (!agreed) throw refusal;
+    return saved;
+  }
+}
+
+/** Saves a definition, an object or JSON text. */
+const save = (method, path, body) => confirmed((origins) => {
+  if (origins.length === 0) return typeof body === "string" ? call(method, path, body, { type: "application/json" }) : call(method, path, body);
+  return call(method, path, { ...(typeof body === "string" ? JSON.parse(body) : body), confirm_origins: origins });
+});
 
 /** A new one: by its issuer, which tells the rest; by hand; or as the JSON that it is kept as. */
 function make(query) {
@@ -142,7 +170,7 @@ function make(query) {
       { name: "json", kind: "area", rows: 16, mono: true, label: t("providers.definition"), when: is("json"), path: "*" },
     ],
     submit: async (values) => {
-      const saved = values.way === "json" ? await call("POST", PATH, values.json, { type: "application/json" }) : await call("POST", PATH, definition(values));
+      const saved = await save("POST", PATH, values.way === "json" ? values.json : definition(values));
       element.clean();
       say(t("providers.added"));
       go(to("providers", saved.slug));
@@ -174,7 +202,7 @@ async function edit(slug) {
     label: t("profiles.save"), more: h("a", { class: "button", href: to("providers", slug) }, t("dialog.cancel")),
     fields: [{ name: "json", kind: "area", rows: 24, mono: true, label: t("providers.definition"), hint: t("providers.definition_hint"), value: JSON.stringify(definition, null, 2), path: "*" }],
     submit: async ({ json }) => {
-      const saved = own ? await call("PUT", path, json, { type: "application/json" }) : await call("POST", PATH, json, { type: "application/json" });
+      const saved = await save(own ? "PUT" : "POST", own ? path : PATH, json);
       element.clean();
       say(t("profiles.saved"));
       go(to("providers", saved.slug));

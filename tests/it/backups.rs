@@ -155,7 +155,7 @@ async fn a_backup_brings_everything_back_and_is_for_its_owners_eyes() {
     let (server, admin) = again(server.dir(), &admin).await;
     assert_eq!(customers(&admin).await, ["before"]);
     assert!(!server.printed().lines().rev().find(|line| line.contains("last backup")).unwrap().contains("none"));
-    assert_eq!(server.cli_ok(&["keys", "verify"]), "all 1 sealed values open");
+    assert_eq!(server.cli_ok(&["keys", "verify"]), "all 2 sealed values open");
     let aside = Connection::open(replaced).unwrap();
     let kept: i64 = aside.query_row("SELECT count(*) FROM customers", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 2, "what is replaced stays");

@@ -64,7 +64,7 @@ fn walk(data: &Path) {
     assert_eq!(ok(&["provider", "replace", "acme", path], ""), "provider acme is replaced");
     assert_eq!(ok(&["provider", "delete", "acme"], ""), "provider acme is removed");
     assert!(ok(&["keys", "list"], "").contains("true"));
-    assert_eq!(ok(&["keys", "verify"], ""), "all 1 sealed values open");
+    assert_eq!(ok(&["keys", "verify"], ""), "all 2 sealed values open");
     assert_eq!(ok(&["profile", "delete", "1"], ""), "profile 1 is removed");
     let token = ok(&["api-token", "create", "--name", "t", "--scope", "profiles:read", "--days", "1"], "");
     assert!(token.starts_with("gry_api_") && !token.contains(char::is_whitespace), "alone on standard output");

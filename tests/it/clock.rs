@@ -21,7 +21,7 @@ async fn clocked(dir: &Path, practice: &Practice) -> (InProcess, i64) {
     let grantry = InProcess::start(dir);
     let (app, caller) = (&grantry.app, &grantry.caller);
     let options = Options { rotation: Rotation::Strict, ..Options::default() };
-    app.create_provider(caller, &definition(&options, practice.url()).to_string()).await.unwrap();
+    app.create_provider(caller, &definition(&options, practice.url()).to_string(), Vec::new()).await.unwrap();
     let draft = connection::Draft {
         name: Name::new("C").unwrap(),
         provider: None,

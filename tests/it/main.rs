@@ -41,6 +41,7 @@ mod metrics;
 mod migrations;
 mod oauth_links;
 mod oidc;
+mod origins;
 mod overview;
 mod profiles;
 mod provider_check;

@@ -158,12 +158,12 @@ async fn the_apps_own_token_is_for_providers_that_have_one() {
     assert_eq!(made["result"]["data"], json!({"client_id": "example_client_id"}));
     let keys = || server.cli_ok(&["keys", "list", "--json"]);
     let sealed = |text: String| serde_json::from_str::<Value>(&text).unwrap()[0]["values"].as_i64().unwrap();
-    assert_eq!(sealed(keys()), 2, "secret and token");
+    assert_eq!(sealed(keys()), 3, "secret and token");
     let path = format!("{PROFILES}/{}", made["result"]["id"]);
     admin.put(&path, &profile_body("T", "slack")).await.expect(200);
-    assert_eq!(sealed(keys()), 2, "left out: kept");
+    assert_eq!(sealed(keys()), 3, "left out: kept");
     admin.put(&path, &with_token("slack", Value::Null)).await.expect(200);
-    assert_eq!(sealed(keys()), 1, "null: cleared");
+    assert_eq!(sealed(keys()), 2, "null: cleared");
 }
 
 #[tokio::test]

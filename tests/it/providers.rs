@@ -46,7 +46,11 @@ async fn an_operators_own_goes_before_the_catalogues() {
     let all = admin.get(PROVIDERS).await.expect(200);
     let hubs = all["result"].as_array().unwrap().iter().filter(|p| p["slug"] == "github").count();
     assert_eq!(hubs, 1);
-    admin.delete("/api/providers/github").await.expect(200);
+    // The secret was given for our own server, and does not go to the catalogue's by itself.
+    let refused = admin.delete("/api/providers/github").await.expect(409);
+    assert_eq!(refused["new_origins"], json!(["https://api.github.com", "https://github.com"]));
+    let confirmed = ["--confirm-origin", "https://api.github.com", "--confirm-origin", "https://github.com"];
+    server.cli_ok(&[&["provider", "delete", "github"][..], &confirmed[..]].concat());
     assert_eq!(admin.get("/api/providers/github").await.expect(200), built_in);
 }
 

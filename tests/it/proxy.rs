@@ -339,7 +339,14 @@ async fn an_address_inside_is_refused_before_and_after_its_name_is_resolved() {
     let id = connection(&admin, &url, json!({"base_url": "https://10.0.0.1/v1"})).await;
     refused(&admin.get(&format!("/proxy/{id}/x")).await, 502, "api_address_refused");
     let mut entry = json!({"slug": "acme", "name": "Acme", "token_url": format!("{url}/token")});
-    let put = async |entry: &Value| admin.put("/api/providers/acme", entry).await.expect(200);
+    let file = server.data().join("acme.json");
+    let put = async |entry: &Value| {
+        std::fs::write(&file, entry.to_string()).unwrap();
+        let origin =
+            url::Url::parse(entry["api"]["base_url"].as_str().unwrap()).unwrap().origin().ascii_serialization();
+        let args = ["provider", "replace", "acme", file.to_str().unwrap(), "--confirm-origin", &origin];
+        server.cli_ok(&args);
+    };
     for inside in ["https://169.254.169.254", "https://[fe80::1]", "https://[::ffff:10.0.0.1]", "https://100.64.0.1"] {
         entry["api"] = json!({"base_url": inside});
         put(&entry).await;

@@ -323,10 +323,22 @@ impl Received {
             || connection.status != Some(Status::Success)
             || replaced
             || other
+            || self.goes_elsewhere(read, &connection)
         {
             return Ok(None);
         }
         Ok(store::grants::find_with_tokens(read, connection.id)?.filter(|(grant, _)| grant.refreshable))
+    }
+
+    /// Whether the new values for the provider's variables lead to another origin than the refresh token was given for.
+    fn goes_elsewhere(&self, read: &Read<'_>, connection: &Connection) -> bool {
+        if self.aim.input.is_none() {
+            return false;
+        }
+        let none = std::collections::BTreeMap::new();
+        let here = self.aim.registration.provider.entry().destinations(&none);
+        Registration::provider_of(read, connection)
+            .map_or(true, |before| !before.entry().destinations(&none).cover(&here))
     }
 
     /// Stores the tokens; answers what should be known of them.

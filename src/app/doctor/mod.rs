@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{App, access::Caller, backups::Manifest, checks::SetupFault, reach};
+use super::{App, access::Caller, backups::Manifest, checks::SetupFault, pins, reach};
 use crate::{
-    domain::{Result, Timestamp, user::Scope},
+    domain::{OriginChange, Result, Timestamp, user::Scope},
     store::{self, counts::Counts},
 };
 
@@ -126,6 +126,8 @@ pub enum Fact {
     InsecureHttp,
     /// Providers may be inside.
     AllowPrivate,
+    /// Secrets stay at the origins they were given for, as these were not confirmed.
+    OriginsUnconfirmed(Box<OriginChange>),
     /// A rotation is under way, since when.
     Rotating(Timestamp),
 }
@@ -153,6 +155,7 @@ impl Fact {
             Self::Certificate(..) | Self::CertificateUnreadable(..) => "certificate",
             Self::InsecureHttp => "insecure-http",
             Self::AllowPrivate => "allow-private",
+            Self::OriginsUnconfirmed(_) => "origins-unconfirmed",
             Self::Rotating(_) => "keys-rotation",
         }
     }
@@ -267,7 +270,10 @@ impl App {
             };
             found.add(level, Fact::Free(place, free));
         }
-        let report = self.db.scan(store::installation::quick_check).await?;
+        let mut report = self.db.scan(store::installation::quick_check).await?;
+        if !self.db.scan(store::counts::are_kept).await? {
+            report.push("the kept counts of connections and assignments differ from the rows".to_owned());
+        }
         found.add(unless(!report.is_empty(), Level::Error), Fact::Structure(report));
         found.add(Level::Ok, Fact::Sqlite(store::sqlite_version()));
         Ok(())
@@ -313,6 +319,9 @@ impl App {
         match skew {
             Some((provider, ms)) if ms.abs() > MOST_SKEW_MS => found.add(Level::Warning, Fact::Skew(provider, ms)),
             _ => found.add(Level::Ok, Fact::ClocksAgree),
+        }
+        for change in self.db.scan(pins::origin_changes).await? {
+            found.add(Level::Warning, Fact::OriginsUnconfirmed(Box::new(change)));
         }
         let (expiring, _) = self.list_expiring(caller, SOON).await?;
         match expiring.first() {

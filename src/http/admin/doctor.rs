@@ -18,10 +18,11 @@ use crate::{
         App,
         doctor::{Fact, Finding},
     },
+    domain::OriginChange,
     http::{
         caller::Admitted,
         findings::{setup_facts, setup_sentence},
-        problem::Failure,
+        problem::{Failure, origin_change_sentence},
         time::{whole_seconds, with_offset},
     },
 };
@@ -92,6 +93,11 @@ fn facts(fact: &Fact) -> Vec<Value> {
         Fact::CertificateUnreadable(path, why) => json!({"case": "certificate_unreadable", "path": path, "why": why}),
         Fact::InsecureHttp => json!({"case": "insecure_http"}),
         Fact::AllowPrivate => json!({"case": "private_allowed"}),
+        Fact::OriginsUnconfirmed(change) => {
+            let OriginChange { provider, old, new, profiles, connections } = &**change;
+            json!({"case": "origins_unconfirmed", "provider": provider, "old_origins": old, "new_origins": new,
+                "profiles": profiles, "connections": connections})
+        }
         Fact::Rotating(since) => json!({"case": "keys_rotating", "since_at": with_offset(*since)}),
     }]
 }
@@ -188,6 +194,9 @@ fn sentence(fact: &Fact) -> String {
         }
         Fact::AllowPrivate => {
             "Whoever may define providers can make this server ask private addresses (--allow-private).".to_owned()
+        }
+        Fact::OriginsUnconfirmed(change) => {
+            format!("{}: grantry provider confirm {}.", origin_change_sentence(change), change.provider)
         }
         Fact::Rotating(since) => {
             format!("Values are being sealed with a new key since {}: see grantry keys list.", with_offset(*since))

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::result;
 use crate::{
     app::{App, document, providers::Definition},
-    domain::{Error, provider::Origin},
+    domain::{Error, Why, provider::Origin},
     http::{
-        body::{self, is_json, path_text},
+        body::{self, is_json, path_text, queries},
         caller::Admitted,
         condition::{expected, set_tag},
         problem::{Failure, Kind},
@@ -36,16 +36,22 @@ fn answer(definition: &Definition) -> Result<HttpResponse, Failure> {
     Ok(answer)
 }
 
-/// The text of a definition. The use case reads it, as it reads the catalogue; here it must only be one JSON value without
-/// a key twice.
-async fn definition(request: &HttpRequest, payload: web::Payload) -> Result<String, Failure> {
+/// The text of a definition, and the origins of `confirm_origins` beside its fields. The use case reads it, as it reads the
+/// catalogue; here it must only be one JSON value without a key twice.
+async fn definition(request: &HttpRequest, payload: web::Payload) -> Result<(String, Vec<String>), Failure> {
     let mut payload: Payload = payload.into_inner();
     let bytes = body::read(&mut payload, MOST).await?;
     if !is_json(request) {
         return Err(Kind::MediaType("application/json").into());
     }
-    document::parse(&bytes)?;
-    Ok(document::utf8(&bytes)?.to_owned())
+    let mut value = document::parse(&bytes)?;
+    let Some(confirmed) = value.as_object_mut().and_then(|fields| fields.remove("confirm_origins")) else {
+        return Ok((document::utf8(&bytes)?.to_owned(), Vec::new()));
+    };
+    let origin = |item: &Value| item.as_str().map(str::to_owned);
+    let confirmed = confirmed.as_array().and_then(|items| items.iter().map(origin).collect());
+    let confirmed = confirmed.ok_or_else(|| Error::invalid("confirm_origins", Why::WrongType("array of strings")))?;
+    Ok((value.to_string(), confirmed))
 }
 
 pub(super) async fn list(app: web::Data<App>, caller: Admitted) -> Result<HttpResponse, Failure> {
@@ -63,8 +69,8 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let json = definition(&request, payload).await?;
-    answer(&app.create_provider(&caller, &json).await?)
+    let (json, confirmed) = definition(&request, payload).await?;
+    answer(&app.create_provider(&caller, &json, confirmed).await?)
 }
 
 pub(super) async fn replace(
@@ -73,9 +79,9 @@ pub(super) async fn replace(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let json = definition(&request, payload).await?;
+    let (json, confirmed) = definition(&request, payload).await?;
     let (slug, expected) = (path_text(&request, "slug")?, expected(&request)?);
-    answer(&app.replace_provider(&caller, &slug, expected, &json).await?)
+    answer(&app.replace_provider(&caller, &slug, expected, &json, confirmed).await?)
 }
 
 pub(super) async fn delete(
@@ -83,6 +89,7 @@ pub(super) async fn delete(
     caller: Admitted,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    app.delete_provider(&caller, &path_text(&request, "slug")?, expected(&request)?).await?;
+    let confirmed = queries(&request, "confirm_origins");
+    app.delete_provider(&caller, &path_text(&request, "slug")?, expected(&request)?, confirmed).await?;
     Ok(result(json!({"success": true})))
 }

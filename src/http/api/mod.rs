@@ -1,6 +1,7 @@
 //! `/api/v1`: our own API. Answers are the resources themselves; failures are problem documents (`http/render`).
 
 mod profiles;
+mod providers;
 
 use std::pin::Pin;
 
@@ -29,6 +30,7 @@ pub fn routes() -> Routes {
     const ADMIN: Needs = Needs::Scope(Scope::Admin);
     Routes::below(PREFIX)
         .at("/profiles/{id}/reset-rotation", [(Method::POST, ADMIN, web::to(profiles::reset_rotation))])
+        .at("/providers/{slug}/confirm-origins", [(Method::POST, ADMIN, web::to(providers::confirm_origins))])
 }
 
 /// The body of an action without input: no body, or an empty JSON object.

@@ -103,6 +103,10 @@ fn error_in_japanese(error: &Error) -> String {
         }
         Error::OutOfReach(_) => "この資格証明で使用できる接続の範囲を超えています。".to_owned(),
         Error::InUse { .. } => "使用中です。".to_owned(),
+        Error::OriginChange(change) => format!(
+            "シークレットを{}に送信するには、管理者の確認が必要です。",
+            change.new.join("、")
+        ),
         Error::Invalid(faults) => joined(faults, japanese_phrase),
         Error::TooLarge { limit: 0 } => "リクエストが大きすぎます。".to_owned(),
         Error::TooLarge { limit } => format!("本文が上限の{limit}バイトを超えています。"),

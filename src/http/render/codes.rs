@@ -52,6 +52,8 @@ codes! {
         CrossSiteRequest => "cross_site_request",
         /// The call is for a user with a session or a password, and not for a token.
         UserRequired => "user_required",
+        /// Client secrets or grants would go to origins that no administrator has confirmed. `errors[0].params` has them.
+        OriginChangeUnconfirmed => "origin_change_unconfirmed",
         /// The resource or the path does not exist, or the caller must not see it.
         NotFound => "not_found",
         /// The resource has no such method.
@@ -120,6 +122,7 @@ impl ProblemCode {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AlreadyExists
             | Self::InUse
+            | Self::OriginChangeUnconfirmed
             | Self::NotConnected
             | Self::NeedsReauthorization
             | Self::TokenTooShortLived => StatusCode::CONFLICT,
@@ -161,6 +164,7 @@ impl ProblemCode {
             Self::RequestTimeout => "Request timeout",
             Self::AlreadyExists => "Already exists",
             Self::InUse => "In use",
+            Self::OriginChangeUnconfirmed => "Origin change unconfirmed",
             Self::NotConnected => "Not connected",
             Self::NeedsReauthorization => "Needs reauthorization",
             Self::TokenTooShortLived => "Token too short-lived",
@@ -185,6 +189,8 @@ impl ProblemCode {
 codes! {
     /// What is wrong with a value: `code` of an item of `errors`.
     InputErrorCode {
+        /// Origins that an administrator must confirm. `params`: `old_origins`, `new_origins`, `profiles`, `connections`.
+        OriginUnconfirmed => "origin_unconfirmed",
         /// Required, and not there.
         Required => "required",
         /// Empty, or white space only.

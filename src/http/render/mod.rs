@@ -8,7 +8,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::problem::{Asked, Failure, Kind, noun, phrase, sentence};
+use super::problem::{Asked, Failure, Kind, noun, origin_change_facts, origin_change_sentence, phrase, sentence};
 use crate::domain::{Beyond, Error, Fault, Noun, Outage, Rejection, Use, Why, grant::NoToken, user::Scope};
 use codes::{InputErrorCode, ProblemCode};
 
@@ -89,6 +89,7 @@ fn error_code(error: &Error) -> ProblemCode {
         Error::Conflict { .. } => ProblemCode::AlreadyExists,
         Error::Changed { .. } => ProblemCode::PreconditionFailed,
         Error::InUse { .. } => ProblemCode::InUse,
+        Error::OriginChange(_) => ProblemCode::OriginChangeUnconfirmed,
         Error::Invalid(faults) if faults.iter().any(is_of_syntax) => ProblemCode::MalformedJson,
         Error::Invalid(_) => ProblemCode::InvalidInput,
         Error::TooLarge { .. } => ProblemCode::ContentTooLarge,
@@ -132,6 +133,12 @@ fn errors(kind: &Kind) -> Vec<Value> {
             vec![input_error(&Fault::new(field, Why::Taken))]
         }
         Kind::Domain(Error::InUse { by, .. }) => by.iter().map(used_by).collect(),
+        Kind::Domain(Error::OriginChange(change)) => vec![json!({
+            "pointer": "/confirm_origins",
+            "code": InputErrorCode::OriginUnconfirmed.as_str(),
+            "detail": closed(&origin_change_sentence(change)),
+            "params": origin_change_facts(change),
+        })],
         _ => Vec::new(),
     }
 }
@@ -260,6 +267,7 @@ fn detail(failure: &Failure, errors: &[Value]) -> String {
         Error::Unauthenticated(rejection) => rejection_sentence(*rejection).to_owned(),
         Error::Forbidden(scope) => lacks(*scope),
         Error::OutOfReach(beyond) => beyond_sentence(*beyond).to_owned(),
+        Error::OriginChange(change) => closed(&origin_change_sentence(change)),
         Error::NotFound { what: Noun::Path, .. } => "The path does not exist.".to_owned(),
         Error::NotFound { what, key } => capitalized(&format!("{} {} does not exist.", noun(*what), shortened(key))),
         Error::Conflict { what, name } => {

@@ -36,7 +36,7 @@ use serde_json::{Map, json};
 use super::{
     body::query,
     caller::Needs,
-    problem::{Asked, Failure, Kind, by_field, fault_phrase, sentence},
+    problem::{Asked, Failure, Kind, by_field, fault_phrase, origin_change_facts, sentence},
     routes::Routes,
 };
 use crate::domain::{Error, Fault, Noun, Page, Rejection, Use, Why, user::Scope};
@@ -170,6 +170,10 @@ pub fn dress(failure: &Failure, asked: &Asked) -> HttpResponse {
     if let Kind::Domain(Error::NoToken { why, connect_url }) = &failure.kind {
         body.insert("error".to_owned(), why.as_str().into());
         more.extend(connect_url.as_ref().map(|url| ("connect_url".to_owned(), url.as_str().into())));
+    }
+    if let Kind::Domain(Error::OriginChange(change)) = &failure.kind {
+        body.insert("error".to_owned(), failure.name().into());
+        more.extend(origin_change_facts(change).as_object().cloned().unwrap_or_default());
     }
     // `message` before the rest: clients print the body's beginning.
     body.insert("message".to_owned(), message.into());

@@ -16,11 +16,13 @@ use crate::domain::{
 
 mod check;
 mod definition;
+mod destinations;
 mod resolved;
 mod revoke;
 
 pub(super) use check::{check_issuer, check_url};
 pub use definition::Given;
+pub use destinations::Destinations;
 pub use resolved::{Replay, Resolved};
 pub use revoke::{Revoke, RevokeAuth, RevokeMethod, TokenHint};
 

@@ -120,7 +120,7 @@ impl Entry {
         if self.on_hosts(&url) { Ok(filled) } else { Err(ELSEWHERE) }
     }
 
-    fn endpoint(&mut self, endpoint: Endpoint) -> &mut Option<String> {
+    pub(super) fn endpoint(&mut self, endpoint: Endpoint) -> &mut Option<String> {
         match endpoint {
             Endpoint::AuthorizeUrl => &mut self.authorize_url,
             Endpoint::TokenUrl => &mut self.token_url,
@@ -184,7 +184,7 @@ impl Variable {
 }
 
 /// Where scheme and host of a URL, or of a template of one, end.
-fn end_of_host(url: &str) -> usize {
+pub(super) fn end_of_host(url: &str) -> usize {
     let start = url.find("://").map_or(0, |at| at + 3);
     url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at)
 }

@@ -55,7 +55,7 @@ fn answers() -> Vec<(&'static str, String)> {
 async fn one_accounts_answer_leaves_every_other_account_served() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("shared", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("shared", &json!({})), Vec::new()).await.unwrap();
     stub.set_lifetime(json!(100));
     let mut all = Vec::new();
     for (n, (name, text)) in answers().into_iter().enumerate() {
@@ -92,7 +92,7 @@ async fn one_accounts_answer_leaves_every_other_account_served() {
 async fn a_grant_that_is_refused_for_an_hour_while_the_client_is_accepted_needs_reauthorization() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("dead", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("dead", &json!({})), Vec::new()).await.unwrap();
     let ambiguous = [
         "400 own code",
         "400 page",
@@ -148,7 +148,7 @@ async fn a_secret_that_is_wrong_for_every_account_is_found_out_within_one_refres
     ] {
         let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
         let grantry = InProcess::start(dir.path());
-        grantry.app.create_provider(&grantry.caller, &stub.definition("wrong", &json!({}))).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition("wrong", &json!({})), Vec::new()).await.unwrap();
         let profile = grantry.profile("wrong", "app", "PLANTED-secret").await;
         let ids = [grantry.import(profile, "PLANTED-a", None).await, grantry.import(profile, "PLANTED-b", None).await];
         let text = rejection.clone();
@@ -197,7 +197,7 @@ async fn a_tenant_that_rejects_the_client_says_nothing_of_the_client_while_anoth
         let token_url = format!("{}/{{tenant}}/token", stub.url);
         let variables = json!({"tenant": {"title": "Tenant", "pattern": "^[a-z]+$"}});
         let definition = stub.definition("tenants", &json!({"token_url": token_url, "variables": variables}));
-        grantry.app.create_provider(&grantry.caller, &definition).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &definition, Vec::new()).await.unwrap();
         let profile = grantry.profile("tenants", "app", "PLANTED-secret").await;
         let (closed, open) = (at_tenant(&grantry, profile, "closed").await, at_tenant(&grantry, profile, "open").await);
         // This tenant has removed the app: every request of the client gets the same answer, whatever it carries.

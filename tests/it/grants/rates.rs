@@ -52,7 +52,7 @@ async fn no_lifetime_makes_two_unrequested_refreshes_within_thirty_seconds() {
     let mut grants = Vec::new();
     for (n, (fields, definition)) in shapes().into_iter().enumerate() {
         let slug = format!("p{n}");
-        grantry.app.create_provider(&grantry.caller, &stub.definition(&slug, &definition)).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition(&slug, &definition), Vec::new()).await.unwrap();
         let profile = grantry.profile(&slug, &slug, "PLANTED-secret").await;
         let token = format!("PLANTED-rt-{n}");
         let text = body(&fields);
@@ -86,7 +86,7 @@ async fn no_lifetime_makes_two_unrequested_refreshes_within_thirty_seconds() {
 async fn a_token_of_the_apps_own_credentials_keeps_the_same_distance() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("own", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("own", &json!({})), Vec::new()).await.unwrap();
     let profile = grantry.profile("own", "own", "PLANTED-secret").await;
     stub.set_lifetime(json!(0));
     let wish = grantry::app::connect::Wish { profile_id: Some(profile), ..Default::default() };
@@ -105,7 +105,7 @@ async fn a_token_of_the_apps_own_credentials_keeps_the_same_distance() {
 async fn callers_together_cause_one_refresh_in_a_minute_and_are_not_told_of_an_outage() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("brief", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("brief", &json!({})), Vec::new()).await.unwrap();
     let profile = grantry.profile("brief", "brief", "PLANTED-secret").await;
     stub.set_lifetime(json!(5));
     let id = grantry.import(profile, "PLANTED-rt", None).await;
@@ -131,7 +131,7 @@ async fn callers_together_cause_one_refresh_in_a_minute_and_are_not_told_of_an_o
 async fn a_refresh_that_states_no_lifetime_keeps_the_last_stated_one() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("silent", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("silent", &json!({})), Vec::new()).await.unwrap();
     let profile = grantry.profile("silent", "silent", "PLANTED-secret").await;
     for lifetime in [Value::Null, json!(0), json!(-1), json!("abc"), json!({}), json!("inf")] {
         let token = format!("PLANTED-rt-{lifetime}");
@@ -152,7 +152,7 @@ async fn a_refresh_that_states_no_lifetime_keeps_the_last_stated_one() {
 async fn retry_after_in_any_form_holds_up_a_connection_for_fifteen_minutes_at_most() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("limits", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("limits", &json!({})), Vec::new()).await.unwrap();
     stub.set_lifetime(json!(1));
     for (n, text) in ["1000000000", "99999999999999999999", "120.5", "-5", "soon", "", "Fri, 31 Dec 9999 23:59:59 GMT"]
         .into_iter()

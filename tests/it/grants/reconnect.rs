@@ -68,8 +68,8 @@ async fn access(grantry: &InProcess, id: i64) -> String {
 async fn a_reconnect_without_a_refresh_token_keeps_the_one_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let (grantry, stub) = (InProcess::start(dir.path()), provider().await);
-    grantry.app.create_provider(&grantry.caller, &definition(&stub, "with")).await.unwrap();
-    grantry.app.create_provider(&grantry.caller, &stub.definition("without", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &definition(&stub, "with"), Vec::new()).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("without", &json!({})), Vec::new()).await.unwrap();
     // With user info that tells the same account, and at a provider without any.
     for (slug, warnings) in [("with", vec!["refresh_token_kept"]), ("without", vec!["refresh_token_kept"])] {
         let profile = grantry.profile(slug, slug, "PLANTED-secret").await;
@@ -94,7 +94,7 @@ async fn a_reconnect_without_a_refresh_token_keeps_the_one_there_is() {
 async fn a_grant_that_is_gone_gives_no_refresh_token_to_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
     let (grantry, stub) = (InProcess::start(dir.path()), provider().await);
-    grantry.app.create_provider(&grantry.caller, &definition(&stub, "with")).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &definition(&stub, "with"), Vec::new()).await.unwrap();
     let profile = grantry.profile("with", "app", "PLANTED-secret").await;
     let id = connected(&grantry, &stub, profile, "zoe").await;
     stub.answer("PLANTED-rt-zoe", |_: &Request| json(400, r#"{"error":"invalid_grant"}"#));
@@ -122,7 +122,7 @@ async fn user_info_that_fails_is_no_other_account_and_revokes_nothing() {
     for (what, failure) in failures {
         let dir = tempfile::tempdir().unwrap();
         let (grantry, stub) = (InProcess::start(dir.path()), provider().await);
-        grantry.app.create_provider(&grantry.caller, &definition(&stub, "fails")).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &definition(&stub, "fails"), Vec::new()).await.unwrap();
         let profile = grantry.profile("fails", "app", "PLANTED-secret").await;
         let id = connected(&grantry, &stub, profile, "zoe").await;
         stub.answer_path("/me", failure);
@@ -145,7 +145,7 @@ async fn user_info_that_fails_is_no_other_account_and_revokes_nothing() {
 async fn user_info_that_is_out_for_a_moment_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let (grantry, stub) = (InProcess::start(dir.path()), provider().await);
-    grantry.app.create_provider(&grantry.caller, &definition(&stub, "blinks")).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &definition(&stub, "blinks"), Vec::new()).await.unwrap();
     let profile = grantry.profile("blinks", "app", "PLANTED-secret").await;
     let asked = std::sync::atomic::AtomicU64::new(0);
     stub.answer_path("/me", move |_: &Request| {
@@ -163,7 +163,7 @@ async fn user_info_that_is_out_for_a_moment_is_asked_again() {
 async fn tokens_of_another_account_are_revoked_unless_another_connection_works_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (grantry, stub) = (InProcess::start(dir.path()), provider().await);
-    grantry.app.create_provider(&grantry.caller, &definition(&stub, "two")).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &definition(&stub, "two"), Vec::new()).await.unwrap();
     let profile = grantry.profile("two", "app", "PLANTED-secret").await;
     let zoe = connected(&grantry, &stub, profile, "zoe").await;
     let yan = connected(&grantry, &stub, profile, "yan").await;
@@ -217,7 +217,7 @@ async fn a_refresh_under_way_while_its_account_reconnects_without_a_refresh_toke
     let definition = json!({"slug": "rotates", "name": "rotates", "rotates": true,
         "token_url": format!("{url}/token"), "authorize_url": format!("{url}/authorize"),
         "userinfo": {"url": format!("{url}/me"), "id": "/id", "label": "/name"}});
-    grantry.app.create_provider(&grantry.caller, &definition.to_string()).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &definition.to_string(), Vec::new()).await.unwrap();
     let profile = grantry.profile("rotates", "app", "PLANTED-secret").await;
     let new = Wish { profile_id: Some(profile), ..Wish::default() };
     let Outcome::Connected { connection_id: id, .. } = grantry.connect(new, "first").await else {

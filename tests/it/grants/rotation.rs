@@ -58,7 +58,7 @@ async fn an_undeclared_provider_that_rotates_loses_no_access_token_to_a_lost_ans
     for (loss, text) in losses() {
         let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
         let grantry = InProcess::start(dir.path());
-        grantry.app.create_provider(&grantry.caller, &stub.definition("mute", &json!({}))).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition("mute", &json!({})), Vec::new()).await.unwrap();
         let profile = grantry.profile("mute", "app", "PLANTED-secret").await;
         // The first grant of a profile, and the second one.
         for name in ["first", "second"] {
@@ -93,7 +93,7 @@ async fn a_provider_that_keeps_refresh_tokens_recovers_by_itself_in_both_states_
     for (loss, text) in losses() {
         let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
         let grantry = InProcess::start(dir.path());
-        grantry.app.create_provider(&grantry.caller, &stub.definition("stays", &json!({}))).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition("stays", &json!({})), Vec::new()).await.unwrap();
         let profile = grantry.profile("stays", "app", "PLANTED-secret").await;
         for known in [false, true] {
             let token = format!("PLANTED-rt-{known}");
@@ -126,7 +126,7 @@ async fn what_refreshes_show_is_kept_per_profile_and_lifted_by_an_administrator(
     for (slug, definition) in
         [("unknown", json!({})), ("declared", json!({"rotates": true})), ("denied", json!({"rotates": false}))]
     {
-        grantry.app.create_provider(&grantry.caller, &stub.definition(slug, &definition)).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition(slug, &definition), Vec::new()).await.unwrap();
     }
     let other = grantry.profile("unknown", "other app", "PLANTED-secret").await;
     let profile = grantry.profile("unknown", "app", "PLANTED-secret").await;
@@ -177,7 +177,7 @@ async fn refresh_requests_carry_the_scopes_that_the_definition_or_the_profile_wa
     ] {
         n += 1;
         let slug = format!("scopes{n}");
-        grantry.app.create_provider(&grantry.caller, &stub.definition(&slug, &definition)).await.unwrap();
+        grantry.app.create_provider(&grantry.caller, &stub.definition(&slug, &definition), Vec::new()).await.unwrap();
         let profile = grantry.profile(&slug, &slug, "PLANTED-secret").await;
         if let Some(own) = own {
             let scope = grantry::domain::profile::RefreshScope::parse(own);

@@ -18,7 +18,7 @@ use crate::support::{
 async fn a_warning_holds_since_it_began_has_one_event_and_ends() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("less", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("less", &json!({})), Vec::new()).await.unwrap();
     let profile = grantry.profile("less", "app", "PLANTED-secret").await;
     let answer = |scope: Value| {
         stub.answer("PLANTED-rt", move |_: &Request| {
@@ -53,7 +53,7 @@ async fn a_warning_holds_since_it_began_has_one_event_and_ends() {
 async fn a_connection_that_is_refused_again_and_again_says_so_once() {
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
-    grantry.app.create_provider(&grantry.caller, &stub.definition("refuses", &json!({}))).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("refuses", &json!({})), Vec::new()).await.unwrap();
     let profile = grantry.profile("refuses", "app", "PLANTED-secret").await;
     let id = grantry.import(profile, "PLANTED-rt", None).await;
     stub.answer("PLANTED-rt", |_: &Request| json(402, r#"{"error":"payment_required"}"#));
@@ -88,7 +88,7 @@ async fn each_way_to_connect_says_what_was_not_granted_and_what_cannot_be_refres
     let (dir, stub) = (tempfile::tempdir().unwrap(), Stub::start().await);
     let grantry = InProcess::start(dir.path());
     let more = json!({"device_url": format!("{}/device", stub.url)});
-    grantry.app.create_provider(&grantry.caller, &stub.definition("less", &more)).await.unwrap();
+    grantry.app.create_provider(&grantry.caller, &stub.definition("less", &more), Vec::new()).await.unwrap();
     let profile = grantry.profile("less", "app", "PLANTED-secret").await;
     give_less(&stub);
     let wish = || Wish {
