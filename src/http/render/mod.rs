@@ -359,7 +359,7 @@ mod tests {
     use actix_web::{body::to_bytes, http::header::HeaderMap};
 
     use super::*;
-    use crate::domain::proxy::NotPassed;
+    use crate::domain::{OriginChange, proxy::NotPassed};
 
     fn asked() -> Asked {
         Asked { request_id: "r-1".to_owned(), headers: HeaderMap::new() }
@@ -401,6 +401,14 @@ mod tests {
         ] {
             all.push(Error::Unauthenticated(rejection).into());
         }
+        let change = OriginChange {
+            provider: "acme".to_owned(),
+            old: vec!["https://old.example".to_owned()],
+            new: vec!["https://new.example".to_owned()],
+            profiles: 1,
+            connections: 2,
+        };
+        all.push(Error::OriginChange(Box::new(change)).into());
         for beyond in [Beyond::NewConnection, Beyond::Wider, Beyond::Others, Beyond::All] {
             all.push(Error::OutOfReach(beyond).into());
         }
