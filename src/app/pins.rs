@@ -93,16 +93,16 @@ pub(super) fn parameters(read: &Read<'_>, profile_id: i64) -> Result<BTreeMap<St
     Ok(found.as_ref().map(strings).unwrap_or_default())
 }
 
-/// What a profile had that was not given with the present request, before that was stored.
-pub(super) struct Kept {
+/// What a profile has that a request does not bring anew, read before the request is stored.
+pub(super) struct Retained {
     pin: Option<Pin>,
     /// Whether secrets beside the client secret stay.
     has_secrets: bool,
     profile: Profile,
 }
 
-impl Kept {
-    /// What a profile has. `gives_token` and `gives_parameters`: the request brings them, or removes them.
+impl Retained {
+    /// Reads it. `gives_token` and `gives_parameters`: the request brings them, or removes them.
     pub(super) fn of(read: &Read<'_>, id: i64, gives_token: bool, gives_parameters: bool) -> Result<Self> {
         let has = |kind| Ok::<_, Error>(store::profiles::secret(read, id, kind)?.is_some());
         let has_secrets = has(SecretKind::Next)?
@@ -114,22 +114,22 @@ impl Kept {
 
 /// Pins a profile whose client secret was just given. What it had before stays where it was: connections, and secrets that
 /// were not given anew, move to no other origin.
-pub(super) fn pin_given(tx: &Tx<'_>, id: i64, provider: &str, kept: Option<Kept>) -> Result<()> {
+pub(super) fn pin_given(tx: &Tx<'_>, id: i64, provider: &str, retained: Option<Retained>) -> Result<()> {
     let Some((entry, _)) = providers::find(tx, provider)? else { return Ok(()) };
     let pin = Pin::new(entry, &parameters(tx, id)?);
-    if let Some(kept) = kept
-        && (kept.has_secrets || kept.profile.connections > 0)
+    if let Some(retained) = retained
+        && (retained.has_secrets || retained.profile.connections > 0)
     {
-        let old = kept.pin.as_ref().map(Pin::destinations).unwrap_or_default();
+        let old = retained.pin.as_ref().map(Pin::destinations).unwrap_or_default();
         let new = pin.destinations();
         if !old.cover(&new) {
-            return Err(unconfirmed(provider, old.origins(), old.missing(&new), 1, kept.profile.connections));
+            return Err(unconfirmed(provider, old.origins(), old.missing(&new), 1, retained.profile.connections));
         }
     }
     pin.put(tx, id)
 }
 
-/// Turns down values for a provider's variables that would send the grant of a connection to another origin than it was
+/// Refuses values for a provider's variables that would send the grant of a connection to another origin than it was
 /// given for: another tenant needs a grant of its own.
 pub(super) fn check_input(read: &Read<'_>, connection: &Connection, input: &Secret) -> Result<()> {
     if store::grants::find(read, connection.id)?.is_none() {
@@ -193,7 +193,7 @@ pub(super) fn follow(tx: &Tx<'_>, caller: &Caller, slug: &str, entry: &Entry, co
         if !moves.new.iter().all(|origin| confirmed.contains(origin)) {
             return Err(Error::OriginChange(Box::new(change)));
         }
-        may_confirm(caller)?;
+        require_administrator_in_person(caller)?;
         let detail = json!({"old_origins": change.old, "new_origins": change.new,
             "profiles": change.profiles, "connections": change.connections});
         audit(tx, caller, Deed::OriginsConfirmed, "provider", slug, &detail)?;
@@ -206,8 +206,8 @@ pub(super) fn follow(tx: &Tx<'_>, caller: &Caller, slug: &str, entry: &Entry, co
     Ok(())
 }
 
-/// Turns down a caller who may not say where secrets go: that is for administrators in person, and not for a token.
-fn may_confirm(caller: &Caller) -> Result<()> {
+/// Refuses a caller who must not decide where secrets go: that is for administrators in person, and not for a token.
+fn require_administrator_in_person(caller: &Caller) -> Result<()> {
     caller.need(Scope::Admin)?;
     super::reach::whole(caller)?;
     if caller.is_machine() || caller.session().is_some() {
@@ -224,10 +224,14 @@ pub(super) fn pin_all(db: &Db) -> Result<()> {
     let (done, wait) = std::sync::mpsc::channel();
     db.note(move |tx| {
         let pinned = pin_existing(tx);
-        let _ = done.send(());
+        let _ = done.send(pinned.as_ref().err().map(ToString::to_string));
         pinned
     });
-    wait.recv().map_err(Error::internal)
+    match wait.recv() {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(Error::internal(why)),
+        Err(_) => Err(Error::internal("the database cannot be written")),
+    }
 }
 
 fn pin_existing(tx: &Tx<'_>) -> Result<()> {
@@ -258,10 +262,9 @@ pub(super) fn origin_changes(read: &Read<'_>) -> Result<Vec<OriginChange>> {
 
 impl App {
     /// Confirms the origins that the definition of a provider leads to: client secrets and grants go there from now on.
-    /// Each of them has to be named, so that nothing is confirmed unseen.
-    /// Answers all origins of the definition.
+    /// Each new origin has to be named, so that nothing is confirmed unseen. Returns all origins of the definition.
     pub async fn confirm_origins(&self, caller: &Caller, slug: &str, origins: Vec<String>) -> Result<Vec<String>> {
-        may_confirm(caller)?;
+        require_administrator_in_person(caller)?;
         let (caller, slug) = (caller.clone(), slug.to_owned());
         let origins = self
             .db

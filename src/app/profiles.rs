@@ -204,7 +204,7 @@ pub(super) fn save(
     let deed = if id.is_some() { Deed::Updated } else { Deed::Created };
     let keeps = |change: &Change<_>| matches!(change, Change::Keep);
     let gives_parameters = !matches!(draft.parameters, Change::Keep);
-    let before = id.map(|id| pins::Kept::of(tx, id, !keeps(&draft.token), gives_parameters)).transpose()?;
+    let before = id.map(|id| pins::Retained::of(tx, id, !keeps(&draft.token), gives_parameters)).transpose()?;
     let id = if let Some(id) = id {
         reach::all_of_profile(tx, caller, id)?;
         store::profiles::update(tx, id, &draft.provider, &draft.name, &draft.client_id).map(|()| id)?

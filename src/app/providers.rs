@@ -101,7 +101,7 @@ impl App {
     /// origins that the secrets of profiles may go to.
     pub async fn create_provider(&self, caller: &Caller, json: &str, confirmed: Vec<String>) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
-        reach::is_unlimited(caller)?;
+        reach::require_unlimited(caller)?;
         let entry = self.whole_definition(json).await?;
         self.save_provider(caller, entry, Deed::Created, Expected::default(), confirmed).await
     }
@@ -117,7 +117,7 @@ impl App {
         confirmed: Vec<String>,
     ) -> Result<Definition> {
         caller.need(Scope::ProfilesWrite)?;
-        reach::is_unlimited(caller)?;
+        reach::require_unlimited(caller)?;
         let entry = self.whole_definition(json).await?;
         if entry.slug != slug {
             return Err(Error::invalid("slug", Why::Fixed));
@@ -135,7 +135,10 @@ impl App {
         if entry.unbounded_variables().is_empty() {
             return Ok(entry);
         }
-        Err(Error::invalid("hosts", Why::Malformed("a list of hosts, as one of its variables can lead to any")))
+        Err(Error::invalid(
+            "hosts",
+            Why::Malformed("a list of hosts, as one of its variables can lead to any host or port"),
+        ))
     }
 
     async fn save_provider(
@@ -199,7 +202,7 @@ impl App {
 /// Definitions decide where secrets go. A limited credential changes none; administrators alone change one of the
 /// catalogue's and one that profiles use.
 fn may_write(read: &Read<'_>, caller: &Caller, slug: &str) -> Result<()> {
-    reach::is_unlimited(caller)?;
+    reach::require_unlimited(caller)?;
     if catalogue::built_in().contains_key(slug) || store::providers::uses(read, slug)?.count > 0 {
         caller.need(Scope::Admin)?;
     }

@@ -63,8 +63,8 @@ pub(super) fn all_of_profile(read: &Read<'_>, caller: &Caller, id: i64) -> Resul
     refuse(store::connections::any_beyond(read, caller.reach(), Some(id), None)?)
 }
 
-/// Turns down a caller of limited reach: others depend on what would change.
-pub(super) fn is_unlimited(caller: &Caller) -> Result<()> {
+/// Refuses a caller of limited reach: connections of others depend on what would change.
+pub(super) fn require_unlimited(caller: &Caller) -> Result<()> {
     refuse(!caller.reach().is_everything())
 }
 

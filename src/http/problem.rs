@@ -294,8 +294,8 @@ pub fn sentence(failure: &Failure) -> String {
 pub fn origin_change_sentence(change: &OriginChange) -> String {
     let old = if change.old.is_empty() { "no origin".to_owned() } else { change.old.join(", ") };
     format!(
-        "The secrets of provider {} were given for {old}. An administrator must confirm before they are sent to {}: {} \
-         profiles and {} connections are concerned",
+        "The secrets of provider {} were given for {old}. An administrator must confirm before they are sent to {} \
+         (profiles: {}, connections: {})",
         change.provider,
         change.new.join(", "),
         change.profiles,

@@ -1169,7 +1169,7 @@ fact: {
 "form names of hosts in lower case, without port": "小文字のホスト名 (ポートなし)",
 "form the name of a header that may carry a token": "トークンを送信できるヘッダー名",
 "form an authentication scheme, or empty": "認証スキームまたは空",
-"form a list of hosts, as one of its variables can lead to any": "ホスト名のリスト (変数に任意のホストを指定できるため)",
+"form a list of hosts, as one of its variables can lead to any host or port": "ホスト名のリスト (変数に任意のホストやポートを指定できるため)",
 "form named by lower-case letters, digits and _, and not client_id": "英小文字・数字・_ (client_id を除く)",
 "form one or two of refresh, access": "refresh と access の一方か両方",
 "form false where rotates is false": "rotates が false なら false",

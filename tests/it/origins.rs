@@ -84,15 +84,22 @@ fn origin(listener: &Listener) -> String {
     listener.url.clone()
 }
 
-#[tokio::test]
-async fn only_administrators_change_a_definition_that_secrets_depend_on() {
-    let server = Server::start().await;
-    let (admin, good, evil) = (server.admin(), Listener::start().await, Listener::start().await);
-    let writer = server.caller(&["profiles:write", "profiles:read"]);
-    let narrow = limited(&server, &admin, &["profiles:write", "admin"]).await;
+/// A server with a provider `bar`, a profile there and a connection: the ids of both.
+async fn connected() -> (Server, Listener, i64, i64) {
+    let (server, good) = (Server::start().await, Listener::start().await);
+    let admin = server.admin();
     admin.post("/api/providers", &good.definition("bar")).await.expect(200);
     let used = profile(&admin, "bar").await;
     let connection = import(&admin, used).await;
+    (server, good, used, connection)
+}
+
+#[tokio::test]
+async fn only_administrators_change_a_definition_that_secrets_depend_on() {
+    let (server, good, used, connection) = connected().await;
+    let (admin, evil) = (server.admin(), Listener::start().await);
+    let writer = server.caller(&["profiles:write", "profiles:read"]);
+    let narrow = limited(&server, &admin, &["profiles:write", "admin"]).await;
     let hubspot = profile(&admin, "hubspot").await;
     // A definition of one's own that no profile uses may be written with `profiles:write`; one of the catalogue's may not.
     writer.post("/api/providers", &evil.definition("unused")).await.expect(200);
@@ -130,12 +137,8 @@ async fn only_administrators_change_a_definition_that_secrets_depend_on() {
 
 #[tokio::test]
 async fn a_definition_that_changed_behind_the_servers_back_moves_nothing_until_it_is_confirmed() {
-    let mut server = Server::start().await;
-    let (good, new) = (Listener::start().await, Listener::start().await);
-    let admin = server.admin();
-    admin.post("/api/providers", &good.definition("bar")).await.expect(200);
-    let used = profile(&admin, "bar").await;
-    let connection = import(&admin, used).await;
+    let (mut server, good, used, connection) = connected().await;
+    let new = Listener::start().await;
     // As an editor of the database would do it, or another version of the program.
     server.stop();
     let db = Connection::open(server.data().join("grantry.db")).unwrap();
@@ -149,7 +152,9 @@ async fn a_definition_that_changed_behind_the_servers_back_moves_nothing_until_i
     assert_eq!(new.count(), 0, "{:?}", new.received.lock().unwrap());
     let findings = admin.get("/api/doctor").await.expect(200)["result"]["findings"].clone();
     let waiting = findings.as_array().unwrap().iter().find(|finding| finding["code"] == "origins-unconfirmed");
-    let facts = &waiting.expect("a finding")["facts"][0];
+    let command = format!("grantry provider confirm bar --origin '{}'.", origin(&new));
+    assert!(waiting.unwrap()["message"].as_str().unwrap().ends_with(&command), "{waiting:?}");
+    let facts = &waiting.unwrap()["facts"][0];
     assert_eq!((&facts["new_origins"], &facts["old_origins"]), (&json!([origin(&new)]), &json!([origin(&good)])));
     // Another origin than the one that waits confirms nothing.
     let wrong = server.cli(&["provider", "confirm", "bar", "--origin", "https://other.example"]);
@@ -220,12 +225,8 @@ async fn editing_the_database_moves_no_secret_and_no_grant() {
 
 #[tokio::test]
 async fn what_was_stored_before_there_were_pins_is_pinned_at_the_start() {
-    let mut server = Server::start().await;
-    let (good, new) = (Listener::start().await, Listener::start().await);
-    let admin = server.admin();
-    admin.post("/api/providers", &good.definition("bar")).await.expect(200);
-    let used = profile(&admin, "bar").await;
-    let connection = import(&admin, used).await;
+    let (mut server, good, _, connection) = connected().await;
+    let new = Listener::start().await;
     server.stop();
     let sealer = Sealer::new(KeyList::load(&server.data().join("keys")).unwrap()).unwrap();
     let column = Column { purpose: Purpose::ClientSecrets, table: "profile_secrets", name: "sealed" };
@@ -283,19 +284,20 @@ async fn neither_a_profile_nor_the_values_of_a_connection_lead_a_grant_elsewhere
     admin.post(&format!("/api/connections/{connection}/refresh"), &json!({})).await.expect(200);
     assert_eq!(evil.count(), before);
     // A variable in the host.
-    let port = |listener: &Listener| listener.url.rsplit(':').next().unwrap().to_owned();
-    let by_variable = json!({"slug": "tenants", "name": "tenants", "token_url": "http://127.0.0.1:{port}/token",
-        "variables": {"port": {"title": "Port", "pattern": "^[0-9]+$", "default": "8080"}}});
+    let port = good.url.rsplit(':').next().unwrap().to_owned();
+    let by_variable = json!({"slug": "tenants", "name": "tenants", "hosts": ["127.0.0.1", "localhost"],
+        "token_url": format!("http://{{host}}:{port}/token"),
+        "variables": {"host": {"title": "Host", "pattern": "^[a-z0-9.]+$", "default": "localhost"}}});
     admin.post("/api/providers", &by_variable).await.expect(200);
     let tenants = profile(&admin, "tenants").await;
     let body =
-        json!({"custom_oauth_profile_id": tenants, "refresh_token": "PLANTED_rt", "variables": {"port": port(&good)}});
+        json!({"custom_oauth_profile_id": tenants, "refresh_token": "PLANTED_rt", "variables": {"host": "127.0.0.1"}});
     let one = admin.post("/api/connections/import", &body).await.expect(200)["result"]["id"].as_i64().unwrap();
-    let input = json!({"name": "n", "input": {"port": port(&evil)}});
+    let input = json!({"name": "n", "input": {"host": "localhost"}});
     let moved = admin.put(&format!("/api/connections/{one}"), &input).await;
     assert_eq!(moved.status, 409, "{}", moved.text());
     admin
-        .put(&format!("/api/connections/{one}"), &json!({"name": "n", "input": {"port": port(&good)}}))
+        .put(&format!("/api/connections/{one}"), &json!({"name": "n", "input": {"host": "127.0.0.1"}}))
         .await
         .expect(200);
     admin.post(&format!("/api/connections/{one}/refresh"), &json!({})).await.expect(200);

@@ -196,7 +196,13 @@ fn sentence(fact: &Fact) -> String {
             "Whoever may define providers can make this server ask private addresses (--allow-private).".to_owned()
         }
         Fact::OriginsUnconfirmed(change) => {
-            format!("{}: grantry provider confirm {}.", origin_change_sentence(change), change.provider)
+            let origins: Vec<String> = change.new.iter().map(|origin| format!(" --origin '{origin}'")).collect();
+            format!(
+                "{}. To confirm: grantry provider confirm {}{}.",
+                origin_change_sentence(change),
+                change.provider,
+                origins.concat()
+            )
         }
         Fact::Rotating(since) => {
             format!("Values are being sealed with a new key since {}: see grantry keys list.", with_offset(*since))

@@ -41,21 +41,27 @@ impl Entry {
 }
 
 impl Entry {
-    /// The variables that can lead to any host: they end the host of an endpoint, and the definition names no hosts.
+    /// The variables that can lead to any host or port: they stand in the port of an endpoint, or they end its host and the
+    /// definition names no hosts.
     pub fn unbounded_variables(&self) -> BTreeSet<&str> {
-        if !self.hosts.is_empty() {
-            return BTreeSet::new();
-        }
-        let ends_host = |url: &str| {
+        let mut found = BTreeSet::new();
+        for (_, url) in self.urls() {
             let origin = &url[..end_of_host(url)];
-            let host = origin.rsplit_once("://").map_or(origin, |(_, host)| host);
+            let authority = origin.rsplit_once("://").map_or(origin, |(_, authority)| authority);
             // A port is behind the last colon; the names of variables have none.
-            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-            let name = host.strip_suffix('}')?.rsplit_once('{')?.1;
-            self.variables.get_key_value(name).map(|(name, _)| name.as_str())
-        };
-        self.urls().filter_map(|(_, url)| ends_host(url)).collect()
+            let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+            let ends_host = if self.hosts.is_empty() { last_variable(host) } else { None };
+            for name in ends_host.into_iter().chain(last_variable(port)) {
+                found.extend(self.variables.get_key_value(name).map(|(name, _)| name.as_str()));
+            }
+        }
+        found
     }
+}
+
+/// The variable that ends a text: `a.{x}` has `x`.
+fn last_variable(text: &str) -> Option<&str> {
+    Some(text.strip_suffix('}')?.rsplit_once('{')?.1)
 }
 
 /// Scheme, host and port of a URL or of a template of one, the default port left out.
@@ -159,7 +165,8 @@ mod tests {
             ("", "https://{x}:8443/t", true),
             ("", "https://{x}.a.example/t", false),
             ("", "https://a.example/{x}", false),
-            ("", "https://a.example:{x}/t", false),
+            ("", "https://a.example:{x}/t", true),
+            (r#""a.example""#, "https://a.example:{x}/t", true),
             (r#""a.example""#, "https://{x}/t", false),
         ] {
             let json = format!(
