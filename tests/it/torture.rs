@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grantry::simulator::{Options, Rotation};
+use grantry::simulator::{Options, Rotation, SLUG};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -224,14 +224,24 @@ async fn an_answer_on_the_disk_waits_until_it_can_be_read() {
     let path = format!("/api/connections/{id}/refresh");
     assert!(admin.at(&doomed.url).request("POST", &path).json(&json!({})).send().await.is_err());
     doomed.kill();
-    let database = rusqlite::Connection::open(grantry::store::database_path(&doomed.data())).unwrap();
-    database.execute("UPDATE providers SET slug = 'elsewhere'", []).unwrap();
-    drop(database);
-    let server = Server::on(dir, &[], &[]).await;
+    // Without the definition and the copy of it that the profile is pinned to, nothing can read the answer.
+    let edit = |sql: &str| {
+        let database = rusqlite::Connection::open(grantry::store::database_path(&dir.path().join("data"))).unwrap();
+        database.execute_batch(sql).unwrap();
+    };
+    edit(
+        "UPDATE providers SET slug = 'elsewhere';
+         CREATE TABLE aside AS SELECT * FROM profile_pins; DELETE FROM profile_pins;",
+    );
+    let mut server = Server::on(dir.clone(), &[], &[]).await;
     let admin = admin.at(&server.url);
     assert_eq!(refresh(&admin, id).await["grant"]["last_refresh"]["result"], "misconfigured");
-    admin.post("/api/providers", &practice.definition()).await.expect(200);
-    assert!(is_kept(&admin, &practice, id, grant).await);
+    server.stop();
+    edit(&format!(
+        "UPDATE providers SET slug = '{SLUG}'; INSERT INTO profile_pins SELECT * FROM aside; DROP TABLE aside;"
+    ));
+    let server = Server::on(dir.clone(), &[], &[]).await;
+    assert!(is_kept(&admin.at(&server.url), &practice, id, grant).await);
 }
 
 fn kills() -> usize {
